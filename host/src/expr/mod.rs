@@ -1,0 +1,48 @@
+//! SQL expressions and aggregates, by DataFusion: parsing, typing, coercion and vectorised evaluation.
+//!
+//! The only folder that names DataFusion's SQL and expression crates. It is pure: a compiled expression is a function
+//! of a batch, and `now()` is the epoch's batch time, so running an epoch again gives the same rows.
+
+mod aggregate;
+mod catalog;
+mod output;
+mod scalar;
+
+pub use aggregate::AggregateExpr;
+pub use scalar::ScalarExpr;
+
+use datafusion_common::{DataFusionError, SchemaError};
+
+/// Why an expression cannot be compiled or evaluated, in words for its author.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ExprError(pub String);
+
+impl From<DataFusionError> for ExprError {
+    fn from(error: DataFusionError) -> Self {
+        ExprError(plain_words(&error))
+    }
+}
+
+/// DataFusion's errors without its wrappers, and unknown columns in our own words.
+fn plain_words(error: &DataFusionError) -> String {
+    match error.find_root() {
+        DataFusionError::SchemaError(schema_error, _) => match schema_error.as_ref() {
+            SchemaError::FieldNotFound { field, valid_fields } => {
+                let columns: Vec<&str> = valid_fields.iter().map(|column| column.name.as_str()).collect();
+                let nearest = crate::model::nearest(field.name(), columns.iter().copied());
+                match nearest {
+                    Some(nearest) => format!("there is no column `{}`; did you mean `{nearest}`?", field.name()),
+                    None => format!("there is no column `{}`; there are: {}", field.name(), columns.join(", ")),
+                }
+            }
+            other => other.to_string(),
+        },
+        DataFusionError::Plan(message)
+        | DataFusionError::Execution(message)
+        | DataFusionError::NotImplemented(message) => message.trim_end().to_owned(),
+        DataFusionError::SQL(error, _) => error.to_string(),
+        DataFusionError::ArrowError(error, _) => error.to_string(),
+        other => other.strip_backtrace(),
+    }
+}

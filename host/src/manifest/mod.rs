@@ -1,0 +1,413 @@
+//! The manifest: a pipeline as its author writes it, parsed and checked as far as one file can be by itself.
+//!
+//! Whether columns fit together is `plan`'s affair, which asks the plugins. Here: TOML, unknown keys, wrong types,
+//! names, and that `inputs` lead somewhere without a circle. Every error carries its place in the file.
+
+mod connector;
+mod diagnostic;
+mod graph;
+mod overrides;
+mod parse;
+mod plugin;
+mod reference;
+mod section;
+mod source_text;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod transform;
+mod value;
+
+use std::{fmt, ops::Range as Span, path::PathBuf, sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use crate::model::{DataType, PartName};
+
+pub use diagnostic::{Diagnostic, Diagnostics};
+pub use overrides::Override;
+pub use parse::{parse, parse_with};
+pub use source_text::SourceText;
+pub use value::parse_duration;
+
+/// A pipeline.
+#[derive(Debug, Clone, Serialize)]
+pub struct Manifest {
+    /// The pipeline's name.
+    pub name: String,
+    /// When epochs start.
+    pub trigger: Trigger,
+    /// How many workers; none for one a core.
+    pub workers: Option<usize>,
+    /// Where the checkpoint is kept; none for `.tidemill/NAME` beside the manifest.
+    pub checkpoint: Option<PathBuf>,
+    /// What happens to a row that cannot be processed.
+    pub bad_rows: BadRows,
+    /// Limits on every call of a plugin.
+    pub limits: Limits,
+    /// The plugins, in the order of the file.
+    pub plugins: Vec<PluginSpec>,
+    /// The sources, in the order of the file.
+    pub sources: Vec<SourceSpec>,
+    /// The transforms, each after its inputs.
+    pub transforms: Vec<TransformSpec>,
+    /// The sinks, in the order of the file.
+    pub sinks: Vec<SinkSpec>,
+    /// The text that all the spans point into.
+    #[serde(skip)]
+    pub source: Arc<SourceText>,
+}
+
+impl SourceSpec {
+    /// The same source with all it has in one epoch: for the trigger once.
+    pub fn without_limits(&self) -> Self {
+        let mut unlimited = self.clone();
+        if let SourceConnector::Files(files) = &mut unlimited.connector {
+            files.max_files_per_trigger = None;
+            files.max_bytes_per_trigger = None;
+        }
+        unlimited
+    }
+}
+
+impl Manifest {
+    /// An empty list, for faults that only a later check can find.
+    pub fn diagnostics(&self) -> Diagnostics {
+        Diagnostics::of(Arc::clone(&self.source))
+    }
+}
+
+/// When epochs start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trigger {
+    /// On a grid of this interval.
+    Every(Duration),
+    /// One epoch with everything there is, then stop.
+    Once,
+    /// As many epochs as it takes to read what was there at the start, then stop.
+    AvailableNow,
+    /// The next as soon as there are rows.
+    Continuous,
+}
+
+/// What happens to a row that cannot be read or that a function refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BadRows {
+    /// It goes to the sinks that take `dead_letters`, or into the log when there is none, and the pipeline runs on.
+    SetAside,
+    /// The pipeline stops before the epoch commits.
+    Stop,
+}
+
+/// Limits on plugins, per call and per instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// How long one call may run.
+    pub call_timeout: Duration,
+    /// How much memory an instance may have, in bytes.
+    pub memory: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { call_timeout: Duration::from_secs(10), memory: 256 << 20 }
+    }
+}
+
+/// A value and where it stands in the file, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Its place in the manifest's [`SourceText`].
+    #[serde(skip)]
+    pub span: Span<usize>,
+}
+
+/// A plugin the pipeline calls.
+#[derive(Debug, Clone, Serialize)]
+pub struct PluginSpec {
+    /// The name that `call` uses.
+    pub name: Spanned<String>,
+    /// Where it comes from.
+    pub origin: Spanned<PluginOrigin>,
+    /// The SHA-256 its file must have, in hexadecimal.
+    pub sha256: Option<Spanned<String>>,
+}
+
+/// Where a plugin comes from. Paths are resolved against the manifest's folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PluginOrigin {
+    /// The folder of a crate, built on demand.
+    Crate(PathBuf),
+    /// A finished .wasm file.
+    Path(PathBuf),
+}
+
+/// A source.
+#[derive(Debug, Clone, Serialize)]
+pub struct SourceSpec {
+    /// Its name.
+    pub name: Spanned<PartName>,
+    /// What it connects to.
+    pub connector: SourceConnector,
+}
+
+/// The settings of a source, by `type`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum SourceConnector {
+    /// `type = "socket"`
+    Socket(SocketSource),
+    /// `type = "files"`
+    Files(FilesSource),
+    /// `type = "rate"`
+    Rate(RateSource),
+}
+
+/// Lines of text from a TCP server. One column: `value: utf8`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SocketSource {
+    /// `host:port` to connect to.
+    pub address: String,
+    /// A longer line is a bad row.
+    pub max_line_bytes: usize,
+    /// How many bytes of lines may wait for the next epoch; when full, the socket is not read.
+    pub buffer_bytes: usize,
+}
+
+/// Files of a folder or glob, each read once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FilesSource {
+    /// A file, a folder, or a glob, resolved against the manifest's folder.
+    pub path: PathBuf,
+    /// How a file's bytes become rows.
+    pub format: FileFormat,
+    /// At most so many files an epoch.
+    pub max_files_per_trigger: Option<usize>,
+    /// Stop adding files to an epoch when they have so many bytes; always at least one file.
+    pub max_bytes_per_trigger: Option<u64>,
+    /// Newest files first.
+    pub latest_first: bool,
+    /// Ignore files older than the newest seen by more than this.
+    pub max_file_age: Option<Duration>,
+    /// A longer line is a bad row.
+    pub max_line_bytes: usize,
+}
+
+/// How a file's bytes become rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "format", rename_all = "kebab-case")]
+pub enum FileFormat {
+    /// A line a row. One column: `value: utf8`.
+    Text,
+    /// A JSON object a line, with these columns. A missing key or null is a null; other keys are ignored.
+    Json {
+        /// The columns, in order.
+        schema: Vec<(String, DataType)>,
+    },
+}
+
+/// Generated rows, for demos and benchmarks. Columns: `timestamp: timestamp`, `value: int64` counting from 0.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RateSource {
+    /// How many rows for each second that passes.
+    pub rows_per_second: u64,
+    /// Stop offering rows after so many; none for no end.
+    pub rows: Option<u64>,
+}
+
+/// A transform: `where` on what comes in, then at most one operation, then `select` on what goes out.
+#[derive(Debug, Clone, Serialize)]
+pub struct TransformSpec {
+    /// Its name.
+    pub name: Spanned<PartName>,
+    /// Where its rows come from; several are a union.
+    pub inputs: Vec<Spanned<Input>>,
+    /// SQL conditions, all of which must hold.
+    pub filter: Option<Spanned<String>>,
+    /// What it does in between.
+    pub operation: Option<Operation>,
+    /// SQL expressions, each `expression` or `expression as name`.
+    pub select: Option<Vec<Spanned<String>>>,
+}
+
+/// One end of an edge: a part, or an outlet of a batch handler (`route.errors`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Input {
+    /// The part.
+    pub part: PartName,
+    /// The outlet, when the part is a batch handler.
+    pub outlet: Option<String>,
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.outlet {
+            Some(outlet) => write!(f, "{}.{outlet}", self.part),
+            None => self.part.fmt(f),
+        }
+    }
+}
+
+/// What a transform does.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operation {
+    /// Calls a function of a plugin.
+    Call(CallSpec),
+    /// Groups rows by key and aggregates them.
+    Group(GroupSpec),
+}
+
+/// A call of a function of a plugin.
+#[derive(Debug, Clone, Serialize)]
+pub struct CallSpec {
+    /// The function.
+    pub function: Spanned<FunctionName>,
+    /// Its config, as JSON.
+    pub config: Option<Spanned<serde_json::Value>>,
+    /// Which column or SQL expression of the input each of the function's columns is read from, where the names differ.
+    pub columns: Vec<(Spanned<String>, Spanned<String>)>,
+    /// Columns of the input to carry along beside what the function returns.
+    pub keep: Vec<Spanned<String>>,
+}
+
+/// `plugin.function`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FunctionName {
+    /// The plugin's name in the manifest.
+    pub plugin: String,
+    /// The function's name in the plugin.
+    pub function: String,
+}
+
+impl fmt::Display for FunctionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.plugin, self.function)
+    }
+}
+
+/// A grouped aggregation.
+#[derive(Debug, Clone, Serialize)]
+pub struct GroupSpec {
+    /// SQL expressions, each `expression` or `expression as name`; empty for one group of all rows.
+    pub by: Vec<Spanned<String>>,
+    /// What is computed for each group.
+    pub aggregate: Aggregate,
+    /// How far back a group reaches.
+    pub over: Over,
+}
+
+/// What is computed for each group.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Aggregate {
+    /// Column name and SQL aggregate: `count = "count(*)"`.
+    Sql(Vec<(Spanned<String>, Spanned<String>)>),
+    /// A reducer of a plugin.
+    Reduce(CallSpec),
+}
+
+/// How far back a group reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Over {
+    /// All rows so far: a running total.
+    All,
+    /// The rows of one epoch.
+    Batch,
+}
+
+/// A sink.
+#[derive(Debug, Clone, Serialize)]
+pub struct SinkSpec {
+    /// Its name.
+    pub name: Spanned<PartName>,
+    /// Where its rows come from: parts, or [`SinkSpec::DEAD_LETTERS`].
+    pub inputs: Vec<Spanned<Input>>,
+    /// Which rows of a running aggregate it takes; none for the mode that fits.
+    pub mode: Option<Spanned<OutputMode>>,
+    /// What it connects to.
+    pub connector: SinkConnector,
+}
+
+impl SinkSpec {
+    /// The name of the input that brings rows which could not be processed. No part may have it.
+    pub const DEAD_LETTERS: &'static str = "dead_letters";
+}
+
+/// Which rows of a result a sink takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputMode {
+    /// Rows that will never change again.
+    Append,
+    /// Rows that changed in this epoch.
+    Update,
+    /// All rows, every epoch.
+    Complete,
+}
+
+impl fmt::Display for OutputMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            OutputMode::Append => "append",
+            OutputMode::Update => "update",
+            OutputMode::Complete => "complete",
+        })
+    }
+}
+
+/// The settings of a sink, by `type`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum SinkConnector {
+    /// `type = "console"`
+    Console(ConsoleSink),
+    /// `type = "files"`
+    Files(FilesSink),
+    /// `type = "memory"`
+    Memory(MemorySink),
+}
+
+/// A table on standard output for each epoch. At-least-once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConsoleSink {
+    /// How many rows to show.
+    pub rows: usize,
+    /// Cut values longer than this many characters; none to show them whole.
+    pub truncate: Option<usize>,
+}
+
+/// Files in a folder, a set for each epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FilesSink {
+    /// The folder, resolved against the manifest's folder.
+    pub path: PathBuf,
+    /// How rows become bytes.
+    pub format: OutputFormat,
+}
+
+/// How rows become bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputFormat {
+    /// The one utf8 column of the rows, a line each.
+    Text,
+    /// A JSON object a line.
+    Json,
+    /// Comma-separated values with a header line.
+    Csv,
+}
+
+/// A table in memory, for tests and queries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MemorySink {
+    /// Keep at most so many rows, the newest; a running pipeline must not grow without bound.
+    pub max_rows: usize,
+}

@@ -1,0 +1,160 @@
+//! What is kept for each group, folded row by row and merged state by state: by DataFusion's accumulators, or by a
+//! reducer of a plugin.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{Array, ArrayRef, BinaryArray, BinaryBuilder, RecordBatch, cast::AsArray},
+    compute::take,
+    datatypes::{DataType, Field},
+};
+use datafusion_expr::{EmitTo, GroupsAccumulator};
+
+use super::{Failure, PluginCalls};
+use crate::{
+    expr::AggregateExpr,
+    plan::{Call, Fold},
+};
+
+/// The columns in which partial states travel and are stored.
+pub(super) fn state_fields(fold: &Fold) -> Vec<Field> {
+    match fold {
+        Fold::Sql(aggregates) => aggregates.iter().flat_map(AggregateExpr::state_fields).collect(),
+        Fold::Reduce(..) => vec![Field::new("state", DataType::Binary, true)],
+    }
+}
+
+/// Folds rows, or merges states, of many groups.
+pub(super) enum Folder {
+    Sql(Vec<(AggregateExpr, Box<dyn GroupsAccumulator>)>),
+    Reduce { call: Call, states: Vec<Option<Box<[u8]>>> },
+}
+
+impl Folder {
+    pub(super) fn new(fold: &Fold) -> Result<Self, Failure> {
+        Ok(match fold {
+            Fold::Sql(aggregates) => {
+                let with_accumulator = |one: &AggregateExpr| Ok((one.clone(), one.accumulator()?));
+                Folder::Sql(aggregates.iter().map(with_accumulator).collect::<Result<_, Failure>>()?)
+            }
+            Fold::Reduce(call, _) => Folder::Reduce { call: call.clone(), states: Vec::new() },
+        })
+    }
+
+    /// Folds a batch in: row i belongs to group `groups[i]` of `total`.
+    pub(super) fn fold(
+        &mut self,
+        calls: &mut PluginCalls,
+        batch: &RecordBatch,
+        groups: &[usize],
+        total: usize,
+    ) -> Result<(), Failure> {
+        match self {
+            Folder::Sql(accumulators) => {
+                for (aggregate, accumulator) in accumulators {
+                    let arguments = aggregate.arguments(batch)?;
+                    let filter = aggregate.filter(batch)?;
+                    accumulator.update_batch(&arguments, groups, filter.as_ref(), total)?;
+                }
+                Ok(())
+            }
+            Folder::Reduce { call, states } => {
+                states.resize(total, None);
+                calls.accumulate(call, batch, groups, states)
+            }
+        }
+    }
+
+    /// Merges states in: row i belongs to group `groups[i]` of `total`.
+    pub(super) fn merge(
+        &mut self,
+        calls: &mut PluginCalls,
+        columns: &[ArrayRef],
+        groups: &[usize],
+        total: usize,
+    ) -> Result<(), Failure> {
+        match self {
+            Folder::Sql(accumulators) => {
+                let mut rest = columns;
+                for (aggregate, accumulator) in accumulators {
+                    let (own, others) = rest.split_at(aggregate.state_fields().len());
+                    accumulator.merge_batch(own, groups, total)?;
+                    rest = others;
+                }
+                Ok(())
+            }
+            Folder::Reduce { call, states } => {
+                states.resize(total, None);
+                merge_states(calls, call, states, columns[0].as_binary::<i32>(), groups)
+            }
+        }
+    }
+
+    /// The states of all groups. Nothing is left here.
+    pub(super) fn take_states(&mut self) -> Result<Vec<ArrayRef>, Failure> {
+        match self {
+            Folder::Sql(accumulators) => {
+                let mut columns = Vec::new();
+                for (_, accumulator) in accumulators {
+                    columns.extend(accumulator.state(EmitTo::All)?);
+                }
+                Ok(columns)
+            }
+            Folder::Reduce { states, .. } => Ok(vec![Arc::new(binary(std::mem::take(states).iter()))]),
+        }
+    }
+}
+
+/// The results of states, row by row.
+pub(super) fn evaluate(fold: &Fold, calls: &mut PluginCalls, states: &[ArrayRef]) -> Result<Vec<ArrayRef>, Failure> {
+    match fold {
+        Fold::Sql(aggregates) => {
+            let rows = states.first().map_or(0, |column| column.len());
+            let each: Vec<usize> = (0..rows).collect();
+            let mut rest = states;
+            let mut results = Vec::with_capacity(aggregates.len());
+            for aggregate in aggregates {
+                let (own, others) = rest.split_at(aggregate.state_fields().len());
+                let mut accumulator = aggregate.accumulator()?;
+                accumulator.merge_batch(own, &each, rows)?;
+                results.push(aggregate.result(accumulator.evaluate(EmitTo::All)?)?);
+                rest = others;
+            }
+            Ok(results)
+        }
+        Fold::Reduce(call, _) => {
+            let finished = calls.instance(call.plugin).finish(call.used, states[0].as_binary::<i32>())?;
+            Ok(finished.columns().to_vec())
+        }
+    }
+}
+
+/// Merges a column of states in which a group may occur more than once: in rounds, each with a group once.
+fn merge_states(
+    calls: &mut PluginCalls,
+    call: &Call,
+    states: &mut [Option<Box<[u8]>>],
+    column: &BinaryArray,
+    groups: &[usize],
+) -> Result<(), Failure> {
+    let mut left: Vec<u32> = (0..column.len() as u32).collect();
+    while !left.is_empty() {
+        let mut seen = std::collections::HashSet::new();
+        let (round, later): (Vec<u32>, Vec<u32>) = left.iter().partition(|&&row| seen.insert(groups[row as usize]));
+        let right = take(column, &arrow::array::UInt32Array::from(round.clone()), None)?;
+        let current = binary(round.iter().map(|&row| &states[groups[row as usize]]));
+        let merged = calls.instance(call.plugin).merge(call.used, &current, right.as_binary::<i32>())?;
+        for (at, &row) in round.iter().enumerate() {
+            states[groups[row as usize]] = merged.is_valid(at).then(|| merged.value(at).into());
+        }
+        left = later;
+    }
+    Ok(())
+}
+
+/// States as a column.
+pub(super) fn binary<'a>(states: impl Iterator<Item = &'a Option<Box<[u8]>>>) -> BinaryArray {
+    let mut builder = BinaryBuilder::new();
+    states.for_each(|state| builder.append_option(state.as_deref()));
+    builder.finish()
+}

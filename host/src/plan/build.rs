@@ -1,0 +1,107 @@
+//! From a manifest and its plugins to a plan, collecting every fault on the way.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use arrow::datatypes::{Schema, SchemaRef};
+
+use super::{
+    Output, Plan, SinkNode, SourceNode, Target,
+    modes::settle_modes,
+    node::build_node,
+    scope::{Rows, Scope},
+    sink::build_sink,
+};
+use crate::{
+    manifest::{Diagnostics, FileFormat, Input, Manifest, SourceConnector},
+    model::PartName,
+    ports::Plugin,
+};
+
+/// Checks a whole pipeline. `plugins` stand in the order of the manifest, `schemas` are the full schemas of its
+/// sources in their order.
+pub fn build(manifest: &Manifest, plugins: &[Arc<dyn Plugin>], schemas: &[SchemaRef]) -> Result<Plan, Diagnostics> {
+    let full = assemble(manifest, plugins, schemas, &[])?;
+    let projections = projections(manifest, &full);
+    match projections.iter().any(Option::is_some) {
+        // Positions of columns shift when a source reads fewer of them, so everything is compiled once more.
+        true => assemble(manifest, plugins, schemas, &projections),
+        false => Ok(full),
+    }
+}
+
+fn assemble(
+    manifest: &Manifest,
+    plugins: &[Arc<dyn Plugin>],
+    schemas: &[SchemaRef],
+    projections: &[Option<Vec<String>>],
+) -> Result<Plan, Diagnostics> {
+    let mut scope = Scope::new(manifest, plugins);
+    let mut sources = Vec::with_capacity(manifest.sources.len());
+    for (at, (spec, schema)) in manifest.sources.iter().zip(schemas).enumerate() {
+        let projection = projections.get(at).cloned().flatten();
+        let schema = match &projection {
+            Some(columns) => project(schema, columns),
+            None => Arc::clone(schema),
+        };
+        let name = spec.name.value.clone();
+        scope.publish(&name, None, Rows { schema: Arc::clone(&schema), changing: false, place: spec.name.span.clone() });
+        let targets = targets_of(manifest, &name, None);
+        sources.push(SourceNode { name, schema, projection, targets });
+    }
+    let mut nodes = Vec::with_capacity(manifest.transforms.len());
+    for spec in &manifest.transforms {
+        let Some((mut node, changing)) = build_node(&mut scope, spec) else { continue };
+        for output in &mut node.outputs {
+            output.targets = targets_of(manifest, &node.name, output.outlet.as_deref());
+            let rows = Rows { schema: Arc::clone(&output.schema), changing, place: spec.name.span.clone() };
+            scope.publish(&node.name, output.outlet.clone(), rows);
+        }
+        nodes.push(node);
+    }
+    let sinks: Vec<SinkNode> = manifest.sinks.iter().filter_map(|spec| build_sink(&mut scope, spec)).collect();
+    let Scope { faults, uses, .. } = scope;
+    let mut plan = faults.into_result(Plan { sources, nodes, sinks, uses })?;
+    settle_modes(&mut plan);
+    Ok(plan)
+}
+
+/// Who names this way out as an input.
+fn targets_of(manifest: &Manifest, part: &PartName, outlet: Option<&str>) -> Vec<Target> {
+    let names = |input: &Input| &input.part == part && input.outlet.as_deref() == outlet;
+    let nodes = manifest.transforms.iter().enumerate();
+    let nodes = nodes.filter(|(_, spec)| spec.inputs.iter().any(|i| names(&i.value))).map(|(at, _)| Target::Node(at));
+    let sinks = manifest.sinks.iter().enumerate();
+    let sinks = sinks.filter(|(_, spec)| spec.inputs.iter().any(|i| names(&i.value))).map(|(at, _)| Target::Sink(at));
+    nodes.chain(sinks).collect()
+}
+
+/// Which columns of each source are wanted, where that is fewer than all and the source can leave the others out.
+fn projections(manifest: &Manifest, plan: &Plan) -> Vec<Option<Vec<String>>> {
+    let of_source = |(at, source): (usize, &SourceNode)| {
+        let SourceConnector::Files(files) = &manifest.sources[at].connector else { return None };
+        let FileFormat::Json { .. } = files.format else { return None };
+        let mut wanted = BTreeSet::new();
+        for target in &source.targets {
+            match *target {
+                Target::Node(node) => wanted.extend(plan.nodes[node].columns_read()?),
+                Target::Sink(_) => return None,
+            }
+        }
+        let fields = source.schema.fields();
+        let names = wanted.iter().map(|&column| fields[column].name().clone()).collect();
+        (wanted.len() < fields.len()).then_some(names)
+    };
+    plan.sources.iter().enumerate().map(of_source).collect()
+}
+
+fn project(schema: &Schema, columns: &[String]) -> SchemaRef {
+    let wanted = schema.fields().iter().filter(|field| columns.contains(field.name())).cloned();
+    Arc::new(Schema::new(wanted.collect::<Vec<_>>()))
+}
+
+impl Output {
+    /// The only way out of a part without outlets.
+    pub(super) fn only(schema: SchemaRef) -> Self {
+        Output { outlet: None, schema, targets: Vec::new() }
+    }
+}

@@ -1,0 +1,120 @@
+//! What a part sees while the plan is built: the columns of its inputs, the places they come from, and the list of
+//! faults.
+
+use std::{collections::HashMap, ops::Range, sync::Arc};
+
+use arrow::datatypes::{Schema, SchemaRef};
+
+use crate::{
+    manifest::{Diagnostic, Diagnostics, Input, Manifest, Spanned},
+    model::{PartName, describe_schema},
+    ports::{FunctionUse, Plugin, UseIndex},
+};
+
+/// What is known about the rows that leave a part by one of its ways out.
+#[derive(Clone)]
+pub(super) struct Rows {
+    /// The columns.
+    pub(super) schema: SchemaRef,
+    /// Whether a running total is above, so that a row may replace an earlier one.
+    pub(super) changing: bool,
+    /// Where the part is named in the manifest.
+    pub(super) place: Range<usize>,
+}
+
+/// The plan under construction.
+pub(super) struct Scope<'a> {
+    pub(super) manifest: &'a Manifest,
+    pub(super) plugins: &'a [Arc<dyn Plugin>],
+    pub(super) faults: Diagnostics,
+    pub(super) uses: Vec<Vec<FunctionUse>>,
+    known: HashMap<Input, Rows>,
+    outlets: HashMap<PartName, Vec<String>>,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn new(manifest: &'a Manifest, plugins: &'a [Arc<dyn Plugin>]) -> Self {
+        Scope {
+            manifest,
+            plugins,
+            faults: manifest.diagnostics(),
+            uses: vec![Vec::new(); plugins.len()],
+            known: HashMap::new(),
+            outlets: HashMap::new(),
+        }
+    }
+
+    /// Makes the rows of a part known to those that name it.
+    pub(super) fn publish(&mut self, part: &PartName, outlet: Option<String>, rows: Rows) {
+        if let Some(outlet) = &outlet {
+            self.outlets.entry(part.clone()).or_default().push(outlet.clone());
+        }
+        self.known.insert(Input { part: part.clone(), outlet }, rows);
+    }
+
+    /// The rows that come in over all inputs together. None when an input is wrong: then the fault is on the list, here
+    /// or where the input itself went wrong.
+    pub(super) fn union(&mut self, part: &PartName, inputs: &[Spanned<Input>]) -> Option<Rows> {
+        let all: Vec<Option<Rows>> = inputs.iter().map(|input| self.rows_of(input)).collect();
+        let all: Vec<Rows> = all.into_iter().collect::<Option<_>>()?;
+        let first = all.first()?.clone();
+        for (rows, input) in all.iter().zip(inputs).skip(1) {
+            if !same_columns(&rows.schema, &first.schema) {
+                self.faults.push(
+                    Diagnostic::error(format!("the inputs of `{part}` have different columns, so they cannot be one stream"))
+                        .at(input.span.clone(), format!("has `{}`", describe_schema(&rows.schema)))
+                        .also(inputs[0].span.clone(), format!("has `{}`", describe_schema(&first.schema)))
+                        .help("give both the same columns, in the same order, with a `select` before"),
+                );
+                return None;
+            }
+        }
+        Some(Rows { changing: all.iter().any(|rows| rows.changing), ..first })
+    }
+
+    fn rows_of(&mut self, input: &Spanned<Input>) -> Option<Rows> {
+        if let Some(rows) = self.known.get(&input.value) {
+            return Some(rows.clone());
+        }
+        let Input { part, outlet } = &input.value;
+        let outlets = self.outlets.get(part);
+        let fault = match (outlet, outlets) {
+            (None, Some(outlets)) => Diagnostic::error(format!("`{part}` has outlets, so say which one"))
+                .help(format!("write one of: {}", quoted(outlets, |outlet| format!("{part}.{outlet}")))),
+            (Some(outlet), Some(outlets)) => Diagnostic::error(format!("`{part}` has no outlet `{outlet}`"))
+                .help(format!("write one of: {}", quoted(outlets, |outlet| format!("{part}.{outlet}")))),
+            (Some(_), None) if self.is_known(part) => Diagnostic::error(format!("`{part}` has no outlets; only batch handlers do"))
+                .help(format!("write \"{part}\"")),
+            // The part itself is at fault, and its fault is on the list.
+            _ => return None,
+        };
+        self.faults.push(fault.at(input.span.clone(), ""));
+        None
+    }
+
+    fn is_known(&self, part: &PartName) -> bool {
+        self.known.contains_key(&Input { part: part.clone(), outlet: None })
+    }
+
+    /// Registers a use of a function; the same function with the same config is one use.
+    pub(super) fn use_function(&mut self, plugin: usize, function: FunctionUse) -> UseIndex {
+        let uses = &mut self.uses[plugin];
+        let position = uses.iter().position(|known| known == &function).unwrap_or_else(|| {
+            uses.push(function);
+            uses.len() - 1
+        });
+        UseIndex(position)
+    }
+}
+
+/// Whether two schemas have the same names and types in the same order; whether a value may be missing is no matter.
+fn same_columns(left: &Schema, right: &Schema) -> bool {
+    let pair = |schema: &Schema| -> Vec<_> {
+        schema.fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect()
+    };
+    pair(left) == pair(right)
+}
+
+fn quoted(names: &[String], write: impl Fn(&String) -> String) -> String {
+    names.iter().map(|name| format!("\"{}\"", write(name))).collect::<Vec<_>>().join(", ")
+}

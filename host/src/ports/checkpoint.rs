@@ -1,0 +1,68 @@
+//! The port of the checkpoint store: one durable home per pipeline for plans, state, offsets and digests.
+
+use arrow::array::RecordBatch;
+
+use crate::{
+    checkpoint::{Committed, EpochPlan},
+    model::PartName,
+    ports::Range,
+};
+
+/// Whether a chunk adds to what is stored or stands for all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChunkKind {
+    /// Rows that replace or add to earlier rows with the same key.
+    Delta,
+    /// All rows of the stage: everything stored before is void.
+    Snapshot,
+}
+
+/// A change of one keyed stage's state in one epoch: rows of key and state columns, and a last boolean column
+/// that is true where the key is gone.
+///
+/// State travels in chunks, not row by row, because many small values cost the store far more than one big one.
+#[derive(Debug, Clone)]
+pub struct StateChunk {
+    /// The stage the state belongs to.
+    pub stage: PartName,
+    /// Addition or replacement.
+    pub kind: ChunkKind,
+    /// The rows.
+    pub rows: Vec<RecordBatch>,
+}
+
+/// The durable memory of a pipeline.
+///
+/// Laws: `write_plan` and `commit` are durable when they return, and atomic: after a crash either all of it is
+/// there or nothing.
+pub trait CheckpointStore: Send {
+    /// The last committed epoch with everything that was committed with it; none for a new pipeline.
+    fn committed(&self) -> Result<Option<Committed>, CheckpointError>;
+
+    /// The plan of the epoch after the committed one, if one was written.
+    fn plan(&self) -> Result<Option<EpochPlan>, CheckpointError>;
+
+    /// Writes the plan of the next epoch (T1).
+    fn write_plan(&mut self, plan: &EpochPlan) -> Result<(), CheckpointError>;
+
+    /// Commits an epoch (T2): its state changes, its source ranges and `committed`, and removes its plan.
+    fn commit(&mut self, committed: &Committed, ranges: &[(PartName, Range)], state: &[StateChunk]) -> Result<(), CheckpointError>;
+
+    /// The ranges of all committed epochs of a source, oldest first.
+    fn history(&self, source: &PartName) -> Result<Vec<Range>, CheckpointError>;
+
+    /// Hands over the state of a stage, oldest chunk first: a later row with the same key replaces an earlier one.
+    fn load_state(
+        &self,
+        stage: &PartName,
+        receiver: &mut dyn FnMut(RecordBatch) -> Result<(), CheckpointError>,
+    ) -> Result<(), CheckpointError>;
+
+    /// The stages that have state.
+    fn stages_with_state(&self) -> Result<Vec<PartName>, CheckpointError>;
+}
+
+/// Why the store could not answer. The text names the file and says what to do next.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CheckpointError(pub String);

@@ -1,0 +1,17 @@
+//! What the epoch loop needs from the outside world, as traits. The adapters implement them; the runtime is the
+//! only place where port and adapter meet.
+
+mod checkpoint;
+mod clock;
+mod plugin;
+mod sink;
+mod source;
+
+pub use checkpoint::{ChunkKind, CheckpointError, CheckpointStore, StateChunk};
+pub use clock::{Clock, Wake};
+pub use plugin::{
+    CallError, CallScope, Description, Function, FunctionUse, HandlerOutput, Instance, LoadError, Outlet, Plugin, PluginLoader,
+    Role, Transformed, UseIndex,
+};
+pub use sink::{CommitPermit, Marker, Sink, SinkError};
+pub use source::{BadRow, Control, Offset, Range, RowReceiver, Source, SourceError, Split};

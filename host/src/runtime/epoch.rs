@@ -1,0 +1,431 @@
+//! One epoch, from the plan to the acknowledgement.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow::{
+    array::{Int64Array, RecordBatch, StringArray},
+    compute::concat_batches,
+    datatypes::SchemaRef,
+};
+
+use super::{
+    Durations, Pipeline, Progress, RunError, SinkProgress, SourceProgress, StateProgress,
+    workers::run_in_order,
+};
+use crate::{
+    checkpoint::{Committed, EpochPlan, SinkAction},
+    manifest::{BadRows, Over},
+    model::{DeadLetter, Epoch, PartName, ProcessingTime},
+    operator::{Merged, OperatorError, Outcome, Partial, Pipe},
+    plan::Barrier,
+    ports::{BadRow, CallScope, Control, Range, RowReceiver, Split, StateChunk},
+};
+
+/// So many rows set aside are shown in the log for each epoch when no sink takes them; the others are counted.
+const SHOWN_DEAD_LETTERS: usize = 5;
+
+impl Pipeline {
+    /// Runs the next epoch: the one that was under way when the process before ended, or else one with what is new. None
+    /// when there is nothing new.
+    pub fn run_epoch(&mut self) -> Result<Option<Progress>, RunError> {
+        let started = self.environment.clock.elapsed();
+        let mut durations = Durations::default();
+        if let Some(in_flight) = self.in_flight.take() {
+            let progress = self.run_planned(&in_flight.plan, &in_flight.sinks, durations, started);
+            return progress.map(Some);
+        }
+        let batch_time = self.environment.clock.now();
+        let ranges = self.choose_ranges(batch_time)?;
+        durations.latest_offset = self.millis_since(started);
+        if ranges.is_empty() {
+            return Ok(None);
+        }
+        let plan = self.plan_epoch(ranges, batch_time);
+        let before = self.environment.clock.elapsed();
+        self.store.write_plan(&plan)?;
+        durations.wal_commit = self.millis_since(before);
+        let write = vec![SinkAction::Write; self.sinks.len()];
+        self.run_planned(&plan, &write, durations, started).map(Some)
+    }
+
+    fn choose_ranges(&mut self, now: ProcessingTime) -> Result<Vec<(PartName, Range)>, RunError> {
+        let mut ranges = Vec::new();
+        for (source, node) in self.sources.iter_mut().zip(&self.prepared.plan.sources) {
+            let range = match source.next_range(now) {
+                Err(crate::ports::SourceError::Again(reason)) => {
+                    tracing::warn!("source `{}`: {reason}", node.name);
+                    None
+                }
+                other => other.map_err(|error| RunError::Source { part: node.name.clone(), error })?,
+            };
+            ranges.extend(range.map(|range| (node.name.clone(), range)));
+        }
+        Ok(ranges)
+    }
+
+    fn plan_epoch(&self, ranges: Vec<(PartName, Range)>, batch_time: ProcessingTime) -> EpochPlan {
+        // Any number will do as long as it is written down: the epoch is run again with the same.
+        let seed = (batch_time.micros() as u64) ^ self.next.number().rotate_left(32);
+        let (manifest, modules) = (self.prepared.digest, self.modules());
+        EpochPlan { epoch: self.next, ranges, batch_time, seed, manifest, modules }
+    }
+
+    fn modules(&self) -> Vec<(String, crate::model::Digest)> {
+        let names = self.prepared.manifest.plugins.iter().map(|spec| spec.name.value.clone());
+        names.zip(self.prepared.plugins.iter().map(|plugin| plugin.digest())).collect()
+    }
+
+    /// read -> stateless stages -> by key -> sinks commit -> state and offsets commit -> sources forget.
+    fn run_planned(
+        &mut self,
+        plan: &EpochPlan,
+        actions: &[SinkAction],
+        mut durations: Durations,
+        started: std::time::Duration,
+    ) -> Result<Progress, RunError> {
+        let scope = CallScope { epoch: plan.epoch, batch_time: plan.batch_time, seed: plan.seed };
+        self.workers.iter_mut().try_for_each(|worker| worker.enter(&scope))?;
+        let before = self.environment.clock.elapsed();
+        let mut gathered = Gathered::new(plan.epoch, actions);
+        let ran = self.begin_sinks(&gathered).and_then(|()| {
+            self.read_sources(plan, &mut gathered)?;
+            let chunks = self.run_barriers(&mut gathered)?;
+            self.deliver_dead_letters(&mut gathered)?;
+            Ok(chunks)
+        });
+        let chunks = match ran {
+            Ok(chunks) => chunks,
+            Err(error) => {
+                self.sinks.iter_mut().for_each(|sink| sink.abort());
+                return Err(error);
+            }
+        };
+        durations.add_batch = self.millis_since(before);
+        let before = self.environment.clock.elapsed();
+        self.commit_sinks(plan, &gathered)?;
+        durations.commit_sinks = self.millis_since(before);
+        let before = self.environment.clock.elapsed();
+        self.store.commit(&self.committed(plan), &plan.ranges, &chunks)?;
+        durations.commit_offsets = self.millis_since(before);
+        self.acknowledge(plan)?;
+        self.next = plan.epoch.next();
+        durations.trigger_execution = self.millis_since(started);
+        Ok(self.progress(plan, &gathered, durations))
+    }
+
+    fn begin_sinks(&mut self, gathered: &Gathered) -> Result<(), RunError> {
+        for (at, (sink, node)) in self.sinks.iter_mut().zip(&self.prepared.plan.sinks).enumerate() {
+            if gathered.writes(at) {
+                let begun = sink.begin(gathered.epoch, &node.schema);
+                begun.map_err(|error| RunError::Sink { part: node.name.clone(), error })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_sources(&mut self, plan: &EpochPlan, gathered: &mut Gathered) -> Result<(), RunError> {
+        let mut tasks: Vec<(usize, Box<dyn Split>)> = Vec::new();
+        for (name, range) in &plan.ranges {
+            let Some(at) = self.prepared.plan.sources.iter().position(|node| &node.name == name) else {
+                return Err(RunError::State(format!(
+                    "epoch {} was under way with rows of source `{name}`, which the manifest has no more; put it back until the epoch is done",
+                    plan.epoch
+                )));
+            };
+            let splits = self.sources[at].read(range).map_err(|error| RunError::Source { part: name.clone(), error })?;
+            tasks.extend(splits.into_iter().map(|split| (at, split)));
+        }
+        let bad_rows = self.prepared.manifest.bad_rows;
+        let (nodes, epoch) = (&self.prepared.plan.sources, plan.epoch);
+        let read = |pipe: &mut Pipe, (source, split): (usize, Box<dyn Split>)| {
+            let part = &nodes[source].name;
+            let mut receiver =
+                SplitReceiver { pipe, source, part, epoch, bad_rows, rows: 0, dead_letters: Vec::new(), failed: None };
+            let read = split.read(&mut receiver);
+            let SplitReceiver { pipe, rows, dead_letters, failed, .. } = receiver;
+            if let Some(error) = failed {
+                return Err(error);
+            }
+            read.map_err(|error| RunError::Source { part: part.clone(), error })?;
+            let mut outcome = pipe.finish_task()?;
+            outcome.dead_letters.splice(0..0, dead_letters);
+            Ok((source, rows, outcome))
+        };
+        let sinks = &mut self.sinks;
+        let sink_nodes = &self.prepared.plan.sinks;
+        run_in_order(&mut self.workers, tasks, read, |(source, rows, outcome)| {
+            *gathered.input_rows.entry(source).or_default() += rows;
+            gathered.take(outcome, sinks, sink_nodes)
+        })
+    }
+
+    /// Every point where rows come together, each after those above it.
+    fn run_barriers(&mut self, gathered: &mut Gathered) -> Result<Vec<StateChunk>, RunError> {
+        let mut chunks = Vec::new();
+        for node in 0..self.prepared.plan.nodes.len() {
+            match &self.prepared.plan.nodes[node].barrier {
+                None => {}
+                Some(Barrier::Group(_)) => chunks.extend(self.merge_groups(node, gathered)?),
+                Some(Barrier::Handle(_)) => self.call_handler(node, gathered)?,
+            }
+        }
+        Ok(chunks)
+    }
+
+    fn merge_groups(&mut self, node: usize, gathered: &mut Gathered) -> Result<Option<StateChunk>, RunError> {
+        let partials: Vec<Partial> = gathered.partials.remove(&node).unwrap_or_default();
+        let state = self.states.get_mut(&node).expect("every grouped aggregation has its state since the start");
+        let modes = &self.prepared.plan.nodes[node].modes;
+        let shared: &crate::operator::KeyedState = state;
+        let merge = |pipe: &mut Pipe, shard: usize| {
+            let Some(Merged { results, changes }) = shared.merge(shard, &partials, modes, pipe.calls())? else {
+                return Ok(None);
+            };
+                        for (mode, rows) in results {
+                pipe.push_from_barrier(node, 0, rows, shared.mode_tag(mode))?;
+            }
+            Ok::<_, RunError>(Some((changes, pipe.finish_task()?)))
+        };
+        let rows: usize = partials.iter().map(Partial::rows).sum();
+        // Below some thousands of rows, threads would cost more than they save.
+        let workers = if rows < 4096 { 1 } else { self.workers.len() };
+        let mut changes = Vec::new();
+        let (sinks, sink_nodes) = (&mut self.sinks, &self.prepared.plan.sinks);
+        run_in_order(&mut self.workers[..workers], (0..shared.shards()).collect(), merge, |merged| {
+            let Some((changed, outcome)) = merged else { return Ok(()) };
+            changes.push(changed);
+            gathered.take(outcome, sinks, sink_nodes)
+        })?;
+        let updated: usize = changes.iter().map(RecordBatch::num_rows).sum();
+        gathered.updated_keys.insert(node, updated as u64);
+        Ok(state.chunk(changes)?)
+    }
+
+    fn call_handler(&mut self, node: usize, gathered: &mut Gathered) -> Result<(), RunError> {
+        let this = &self.prepared.plan.nodes[node];
+        let Some(Barrier::Handle(call)) = &this.barrier else { unreachable!("only batch handlers are called here") };
+        let batches = gathered.for_handlers.remove(&node).unwrap_or_default();
+        let input = concat_batches(&this.input, &batches).map_err(|error| {
+            RunError::Operator(OperatorError {
+                part: this.name.clone(),
+                message: format!("the epoch's rows do not fit into one batch for the handler ({error}); bound the epoch with max_bytes_per_trigger"),
+            })
+        })?;
+        let worker = &mut self.workers[0];
+        let written = worker.calls().handle(&this.name, call, &input)?;
+        for output in written {
+            worker.push_from_barrier(node, output.outlet, output.rows, None)?;
+        }
+        let outcome = worker.finish_task()?;
+        gathered.take(outcome, &mut self.sinks, &self.prepared.plan.sinks)
+    }
+
+    fn deliver_dead_letters(&mut self, gathered: &mut Gathered) -> Result<(), RunError> {
+        if gathered.dead_letters.is_empty() {
+            return Ok(());
+        }
+        let mut taken = false;
+        for (at, (sink, node)) in self.sinks.iter_mut().zip(&self.prepared.plan.sinks).enumerate() {
+            if node.dead_letters {
+                taken = true;
+                let rows = dead_letter_rows(&gathered.dead_letters, &node.schema);
+                if gathered.writes(at) {
+                    sink.write(&rows).map_err(|error| RunError::Sink { part: node.name.clone(), error })?;
+                }
+                *gathered.output_rows.entry(at).or_default() += rows.num_rows() as u64;
+            }
+        }
+        if !taken {
+            for letter in gathered.dead_letters.iter().take(SHOWN_DEAD_LETTERS) {
+                tracing::warn!("row set aside in `{}`: {}; the row: {}", letter.part, letter.error, letter.row);
+            }
+            let more = gathered.dead_letters.len().saturating_sub(SHOWN_DEAD_LETTERS);
+            if more > 0 {
+                tracing::warn!("and {more} more rows set aside; a sink with inputs = [\"dead_letters\"] would keep them all");
+            }
+        }
+        Ok(())
+    }
+
+    fn commit_sinks(&mut self, plan: &EpochPlan, gathered: &Gathered) -> Result<(), RunError> {
+        for (at, (sink, node)) in self.sinks.iter_mut().zip(&self.prepared.plan.sinks).enumerate() {
+            if gathered.writes(at) {
+                let committed = sink.commit(plan.permit());
+                committed.map_err(|error| RunError::Sink { part: node.name.clone(), error })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn committed(&self, plan: &EpochPlan) -> Committed {
+        let layouts = self.prepared.plan.nodes.iter().filter_map(|node| match &node.barrier {
+            Some(Barrier::Group(group)) if group.over == Over::All => Some((node.name.clone(), group.layout.clone())),
+            _ => None,
+        });
+        Committed {
+            epoch: plan.epoch,
+            batch_time: plan.batch_time,
+            manifest: plan.manifest,
+            modules: plan.modules.clone(),
+            layouts: layouts.collect(),
+        }
+    }
+
+    fn acknowledge(&mut self, plan: &EpochPlan) -> Result<(), RunError> {
+        for (name, range) in &plan.ranges {
+            let at = self.prepared.plan.sources.iter().position(|node| &node.name == name);
+            let at = at.expect("the epoch has just read from it");
+            self.sources[at].acknowledge(range).map_err(|error| RunError::Source { part: name.clone(), error })?;
+        }
+        Ok(())
+    }
+
+    fn progress(&mut self, plan: &EpochPlan, gathered: &Gathered, durations: Durations) -> Progress {
+        let input: u64 = gathered.input_rows.values().sum();
+        let since_last = self.last_start.replace(plan.batch_time).map(|last| plan.batch_time.since(last).as_secs_f64());
+        let per_second = |seconds: f64| if seconds > 0.0 { input as f64 / seconds } else { 0.0 };
+        let this = &self.prepared.plan;
+        let sources = this.sources.iter().enumerate().map(|(at, node)| {
+            let range = plan.ranges.iter().find(|(name, _)| name == &node.name).map(|(_, range)| range);
+            SourceProgress {
+                description: node.name.to_string(),
+                start_offset: range.map(|range| range.start.clone()),
+                end_offset: range.map(|range| range.end.clone()),
+                num_input_rows: gathered.input_rows.get(&at).copied().unwrap_or(0),
+            }
+        });
+        let state_operators = self.states.iter().map(|(node, state)| StateProgress {
+            operator_name: this.nodes[*node].name.to_string(),
+            num_rows_total: state.keys() as u64,
+            num_rows_updated: gathered.updated_keys.get(node).copied().unwrap_or(0),
+        });
+        let sinks = this.sinks.iter().enumerate().map(|(at, node)| SinkProgress {
+            description: node.name.to_string(),
+            num_output_rows: gathered.output_rows.get(&at).copied().unwrap_or(0),
+        });
+        Progress {
+            name: self.prepared.manifest.name.clone(),
+            timestamp: plan.batch_time.to_string(),
+            batch_id: plan.epoch.number(),
+            num_input_rows: input,
+            input_rows_per_second: per_second(since_last.unwrap_or(0.0)),
+            processed_rows_per_second: per_second(durations.trigger_execution / 1000.0),
+            duration_ms: durations,
+            state_operators: state_operators.collect(),
+            sources: sources.collect(),
+            sinks: sinks.collect(),
+            num_dead_letters: gathered.dead_letters.len() as u64,
+            modules: plan.modules.iter().map(|(name, digest)| (name.clone(), digest.to_string())).collect(),
+        }
+    }
+
+    fn millis_since(&self, earlier: std::time::Duration) -> f64 {
+        (self.environment.clock.elapsed() - earlier).as_secs_f64() * 1000.0
+    }
+}
+
+/// What has come together in an epoch so far.
+struct Gathered<'a> {
+    epoch: Epoch,
+    actions: &'a [SinkAction],
+    partials: BTreeMap<usize, Vec<Partial>>,
+    for_handlers: BTreeMap<usize, Vec<RecordBatch>>,
+    dead_letters: Vec<DeadLetter>,
+    input_rows: BTreeMap<usize, u64>,
+    output_rows: BTreeMap<usize, u64>,
+    updated_keys: BTreeMap<usize, u64>,
+}
+
+impl<'a> Gathered<'a> {
+    fn new(epoch: Epoch, actions: &'a [SinkAction]) -> Self {
+        Gathered {
+            epoch,
+            actions,
+            partials: BTreeMap::new(),
+            for_handlers: BTreeMap::new(),
+            dead_letters: Vec::new(),
+            input_rows: BTreeMap::new(),
+            output_rows: BTreeMap::new(),
+            updated_keys: BTreeMap::new(),
+        }
+    }
+
+    fn writes(&self, sink: usize) -> bool {
+        self.actions[sink] == SinkAction::Write
+    }
+
+    /// Takes what came of a task: rows for sinks are written at once, the rest waits for its barrier.
+    fn take(
+        &mut self,
+        outcome: Outcome,
+        sinks: &mut [Box<dyn crate::ports::Sink>],
+        nodes: &[crate::plan::SinkNode],
+    ) -> Result<(), RunError> {
+        for (at, rows) in outcome.to_sinks {
+            *self.output_rows.entry(at).or_default() += rows.num_rows() as u64;
+            if self.writes(at) {
+                sinks[at].write(&rows).map_err(|error| RunError::Sink { part: nodes[at].name.clone(), error })?;
+            }
+        }
+        for (node, partial) in outcome.partials {
+            self.partials.entry(node).or_default().push(partial);
+        }
+        for (node, rows) in outcome.to_handlers {
+            self.for_handlers.entry(node).or_default().push(rows);
+        }
+        self.dead_letters.extend(outcome.dead_letters);
+        Ok(())
+    }
+}
+
+/// Takes what a split reads, and sends it down the worker's pipe.
+struct SplitReceiver<'a> {
+    pipe: &'a mut Pipe,
+    source: usize,
+    part: &'a PartName,
+    epoch: Epoch,
+    bad_rows: BadRows,
+    rows: u64,
+    dead_letters: Vec<DeadLetter>,
+    failed: Option<RunError>,
+}
+
+impl SplitReceiver<'_> {
+    fn fail(&mut self, error: RunError) -> Control {
+        self.failed = Some(error);
+        Control::Break(())
+    }
+}
+
+impl RowReceiver for SplitReceiver<'_> {
+    fn rows(&mut self, batch: RecordBatch) -> Control {
+        self.rows += batch.num_rows() as u64;
+        match self.pipe.push_from_source(self.source, &batch) {
+            Ok(()) => Control::Continue(()),
+            Err(error) => self.fail(error.into()),
+        }
+    }
+
+    fn bad_row(&mut self, bad: BadRow) -> Control {
+        let error = format!("{}: {}", bad.place, bad.error);
+        if self.bad_rows == BadRows::Stop {
+            return self.fail(RunError::BadRow { part: self.part.clone(), error });
+        }
+        let (epoch, part) = (self.epoch, self.part.clone());
+        self.dead_letters.push(DeadLetter { epoch, part, error, row: bad.row, module: None });
+        Control::Continue(())
+    }
+}
+
+fn dead_letter_rows(letters: &[DeadLetter], schema: &SchemaRef) -> RecordBatch {
+    let epochs: Int64Array = letters.iter().map(|letter| Some(letter.epoch.number() as i64)).collect();
+    let text = |of: &dyn Fn(&DeadLetter) -> Option<String>| Arc::new(letters.iter().map(of).collect::<StringArray>());
+    let columns: Vec<arrow::array::ArrayRef> = vec![
+        Arc::new(epochs),
+        text(&|letter| Some(letter.part.to_string())),
+        text(&|letter| Some(letter.error.clone())),
+        text(&|letter| Some(letter.row.clone())),
+        text(&|letter| letter.module.map(|module| module.to_string())),
+    ];
+    RecordBatch::try_new(Arc::clone(schema), columns).expect("the columns of a dead letter are fixed")
+}

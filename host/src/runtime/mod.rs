@@ -1,0 +1,76 @@
+//! Where ports and adapters meet: a pipeline that runs.
+//!
+//! In reading order: [`prepare`] loads plugins and checks the pipeline against them; [`Pipeline`] is a running pipeline,
+//! made and changed by one function, `reconcile`; `epoch` is what happens in one epoch, from top to bottom; `driver` decides when
+//! the next one starts; `workers` shares tasks out; `progress` reports; `clock` is the one place that reads the real one.
+
+mod clock;
+mod control;
+mod driver;
+mod epoch;
+mod pipeline;
+mod prepare;
+mod progress;
+mod reconcile;
+mod trigger;
+mod watch;
+mod workers;
+
+pub use clock::SystemClock;
+pub use control::Control;
+pub use driver::{Observer, drive};
+pub use pipeline::{Environment, Pipeline};
+pub use prepare::{PrepareError, Prepared, Preparer};
+pub use progress::{Durations, Progress, SinkProgress, SourceProgress, StateProgress};
+pub use watch::Watch;
+
+use crate::{
+    checkpoint::Unrecoverable,
+    model::PartName,
+    operator::OperatorError,
+    ports::{CallError, CheckpointError, SinkError, SourceError},
+};
+
+/// Why a pipeline stopped or did not start. What was committed stays committed, and nothing else is visible.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A source could not answer.
+    #[error("source `{part}`: {error}")]
+    Source {
+        /// The source.
+        part: PartName,
+        /// What it said.
+        error: SourceError,
+    },
+    /// A sink could not take rows.
+    #[error("sink `{part}`: {error}")]
+    Sink {
+        /// The sink.
+        part: PartName,
+        /// What it said.
+        error: SinkError,
+    },
+    /// A transform could not do its work.
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
+    /// A plugin did not start.
+    #[error(transparent)]
+    Plugin(#[from] CallError),
+    /// The checkpoint could not be read or written.
+    #[error("checkpoint: {0}")]
+    Checkpoint(#[from] CheckpointError),
+    /// A sink's marker and the checkpoint do not belong together.
+    #[error(transparent)]
+    Unrecoverable(#[from] Unrecoverable),
+    /// The checkpoint holds state that this pipeline cannot carry on.
+    #[error("{0}")]
+    State(String),
+    /// A row could not be read, and the manifest says to stop then.
+    #[error("source `{part}`: {error} (bad_rows = \"stop\")")]
+    BadRow {
+        /// The source.
+        part: PartName,
+        /// The row's place and fault.
+        error: String,
+    },
+}

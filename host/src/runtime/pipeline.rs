@@ -1,0 +1,56 @@
+//! A running pipeline: everything that is open, and where it stands.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use super::{Control, Prepared, reconcile::InFlight};
+use crate::{
+    model::{Epoch, PartName, ProcessingTime},
+    operator::{KeyedState, Pipe},
+    ports::{CheckpointStore, Clock, Sink, Source},
+    sink::MemoryTables,
+};
+
+/// What a pipeline needs from the process it runs in.
+#[derive(Clone)]
+pub struct Environment {
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// How it is steered, and how sources wake it.
+    pub control: Arc<Control>,
+    /// Where memory sinks keep their tables.
+    pub tables: Arc<MemoryTables>,
+    /// The folder of the checkpoint.
+    pub checkpoint: PathBuf,
+}
+
+/// A running pipeline.
+pub struct Pipeline {
+    pub(super) environment: Environment,
+    pub(super) prepared: Prepared,
+    /// In the order of the manifest.
+    pub(super) sources: Vec<Box<dyn Source>>,
+    /// In the order of the manifest.
+    pub(super) sinks: Vec<Box<dyn Sink>>,
+    /// The state of each keyed stage, by node.
+    pub(super) states: BTreeMap<usize, KeyedState>,
+    pub(super) workers: Vec<Pipe>,
+    pub(super) store: Box<dyn CheckpointStore>,
+    /// The next epoch.
+    pub(super) next: Epoch,
+    /// An epoch that was under way when the process before ended, to be run again before anything new.
+    pub(super) in_flight: Option<InFlight>,
+    /// When the epoch before started.
+    pub(super) last_start: Option<ProcessingTime>,
+}
+
+impl Pipeline {
+    /// The pipeline it runs.
+    pub fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+
+    /// The name of a source, transform or sink that has state.
+    pub(super) fn node_name(&self, node: usize) -> &PartName {
+        &self.prepared.plan.nodes[node].name
+    }
+}

@@ -1,0 +1,91 @@
+//! The report of one epoch, with the field names of Spark's StreamingQueryProgress.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::ports::Offset;
+
+/// The report of one epoch.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// The pipeline's name.
+    pub name: String,
+    /// When the epoch started: RFC 3339, UTC.
+    pub timestamp: String,
+    /// The epoch.
+    pub batch_id: u64,
+    /// Rows read from all sources.
+    pub num_input_rows: u64,
+    /// Rows for each second since the epoch before started.
+    pub input_rows_per_second: f64,
+    /// Rows for each second the epoch took.
+    pub processed_rows_per_second: f64,
+    /// How long the epoch took, in milliseconds: all of it, and its parts.
+    pub duration_ms: Durations,
+    /// The keyed stages.
+    pub state_operators: Vec<StateProgress>,
+    /// The sources.
+    pub sources: Vec<SourceProgress>,
+    /// The sinks.
+    pub sinks: Vec<SinkProgress>,
+    /// Rows set aside because they could not be processed.
+    pub num_dead_letters: u64,
+    /// The module each plugin ran as, by its SHA-256.
+    pub modules: BTreeMap<String, String>,
+}
+
+/// Where an epoch's time went, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Durations {
+    /// Asking the sources what is new.
+    pub latest_offset: f64,
+    /// Writing the plan durably.
+    pub wal_commit: f64,
+    /// Reading, computing, and handing rows to sinks.
+    pub add_batch: f64,
+    /// Committing the sinks.
+    pub commit_sinks: f64,
+    /// Committing state and offsets.
+    pub commit_offsets: f64,
+    /// All of it.
+    pub trigger_execution: f64,
+}
+
+/// A source's part in an epoch.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceProgress {
+    /// Its name.
+    pub description: String,
+    /// Where the epoch started.
+    pub start_offset: Option<Offset>,
+    /// Where it ended.
+    pub end_offset: Option<Offset>,
+    /// Rows read.
+    pub num_input_rows: u64,
+}
+
+/// A keyed stage's part in an epoch.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StateProgress {
+    /// Its name.
+    pub operator_name: String,
+    /// Keys it holds.
+    pub num_rows_total: u64,
+    /// Keys the epoch changed.
+    pub num_rows_updated: u64,
+}
+
+/// A sink's part in an epoch.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SinkProgress {
+    /// Its name.
+    pub description: String,
+    /// Rows it got.
+    pub num_output_rows: u64,
+}

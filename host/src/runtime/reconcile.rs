@@ -1,0 +1,208 @@
+//! From what runs to what is wanted: a start, a swap and a restart are the same path.
+//!
+//! First everything that can be refused is checked and everything new is opened; only then does anything change. So a wish that is
+//! refused leaves what runs as it was.
+
+use std::collections::BTreeMap;
+
+use super::{Environment, Pipeline, Prepared, RunError};
+use crate::{
+    checkpoint::{Committed, EpochPlan, Recovery, SinkAction, decide},
+    manifest::{Over, SourceSpec, Trigger},
+    model::{Epoch, PartName},
+    operator::{KeyedState, Pipe, PluginCalls},
+    plan::{Barrier, Group, Plan},
+    ports::{CheckpointStore, Sink, Source},
+    sink, source,
+};
+
+/// An epoch to run again as it was planned.
+pub(super) struct InFlight {
+    pub(super) plan: EpochPlan,
+    /// What each sink does with its rows.
+    pub(super) sinks: Vec<SinkAction>,
+}
+
+impl Pipeline {
+    /// Starts a pipeline where its checkpoint stands.
+    pub fn start(environment: Environment, store: Box<dyn CheckpointStore>, wanted: Prepared) -> Result<Self, RunError> {
+        let committed = store.committed()?;
+        if let Some(committed) = &committed {
+            check_layouts(committed, &wanted.plan)?;
+        }
+        let sources = open_sources(&environment, store.as_ref(), &wanted)?;
+        let states = load_states(store.as_ref(), &wanted.plan)?;
+        let workers = start_workers(&wanted)?;
+        let mut sinks = open_sinks(&environment, &wanted)?;
+        let (next, in_flight) = recover(store.as_ref(), committed.as_ref(), &wanted, &mut sinks)?;
+        Ok(Pipeline { environment, prepared: wanted, sources, sinks, states, workers, store, next, in_flight, last_start: None })
+    }
+
+    /// Changes a running pipeline between two epochs. On an error it runs on as it was.
+    pub fn reconcile(&mut self, wanted: Prepared) -> Result<(), RunError> {
+        if let Some(committed) = self.store.committed()? {
+            check_layouts(&committed, &wanted.plan)?;
+        }
+        let workers = start_workers(&wanted)?;
+        let same_sinks = self.same_sinks(&wanted);
+        let sources = match self.same_sources(&wanted) {
+            true => None,
+            false => Some(open_sources(&self.environment, self.store.as_ref(), &wanted)?),
+        };
+        let sinks = match same_sinks {
+            true => None,
+            false => Some(open_sinks(&self.environment, &wanted)?),
+        };
+        let mut new_states = BTreeMap::new();
+        for (node, name, group) in groups(&wanted.plan) {
+            if self.state_of(name).is_none_or(|known| !self.states[&known].fits(group)) {
+                new_states.insert(node, load_state(self.store.as_ref(), name, group)?);
+            }
+        }
+
+        // Nothing below can fail.
+        let mut old_states = std::mem::take(&mut self.states);
+        for (node, name, group) in groups(&wanted.plan) {
+            let kept = self.prepared.plan.nodes.iter().position(|n| &n.name == name).and_then(|n| old_states.remove(&n));
+            let state = new_states.remove(&node).or_else(|| {
+                kept.map(|mut state| {
+                    state.adopt(group);
+                    state
+                })
+            });
+            self.states.extend(state.map(|state| (node, state)));
+        }
+        self.sources = sources.unwrap_or_else(|| std::mem::take(&mut self.sources));
+        self.sinks = sinks.unwrap_or_else(|| std::mem::take(&mut self.sinks));
+        self.workers = workers;
+        self.prepared = wanted;
+        Ok(())
+    }
+
+    fn same_sources(&self, wanted: &Prepared) -> bool {
+        let (running, wanted_sources) = (&self.prepared.manifest.sources, &wanted.manifest.sources);
+        running.len() == wanted_sources.len()
+            && running.iter().zip(wanted_sources).all(|(a, b)| a.name.value == b.name.value && a.connector == b.connector)
+            && self.prepared.plan.sources.iter().zip(&wanted.plan.sources).all(|(a, b)| a.projection == b.projection)
+    }
+
+    fn same_sinks(&self, wanted: &Prepared) -> bool {
+        let (running, wanted_sinks) = (&self.prepared.manifest.sinks, &wanted.manifest.sinks);
+        running.len() == wanted_sinks.len()
+            && running.iter().zip(wanted_sinks).all(|(a, b)| a.name.value == b.name.value && a.connector == b.connector)
+            && self.prepared.plan.sinks.iter().zip(&wanted.plan.sinks).all(|(a, b)| a.mode == b.mode)
+    }
+
+    fn state_of(&self, name: &PartName) -> Option<usize> {
+        self.states.keys().copied().find(|&node| self.node_name(node) == name)
+    }
+}
+
+/// The grouped aggregations of a plan.
+fn groups(plan: &Plan) -> impl Iterator<Item = (usize, &PartName, &Group)> {
+    plan.nodes.iter().enumerate().filter_map(|(at, node)| match &node.barrier {
+        Some(Barrier::Group(group)) => Some((at, &node.name, group)),
+        _ => None,
+    })
+}
+
+/// State belongs to a part by name, and must mean what it meant.
+fn check_layouts(committed: &Committed, plan: &Plan) -> Result<(), RunError> {
+    for (part, stored) in &committed.layouts {
+        let wanted = groups(plan).find(|(_, name, group)| *name == part && group.over == Over::All);
+        let refusal = match wanted {
+            Some((_, _, group)) if &group.layout == stored => continue,
+            Some((_, _, group)) => format!(
+                "the checkpoint holds state of `{part}` by key `{}` for `{}`, but the manifest now has key `{}` for `{}`; put the old \
+                 definition back, give the part a new name so that it starts empty, or start anew with another --checkpoint",
+                stored.key, stored.value, group.layout.key, group.layout.value
+            ),
+            None => format!(
+                "the checkpoint holds state of `{part}`, but the manifest has no such running total any more; put the part back, or \
+                 start anew with another --checkpoint"
+            ),
+        };
+        return Err(RunError::State(refusal));
+    }
+    Ok(())
+}
+
+fn open_sources(
+    environment: &Environment,
+    store: &dyn CheckpointStore,
+    wanted: &Prepared,
+) -> Result<Vec<Box<dyn Source>>, RunError> {
+    let open = |(spec, node): (&SourceSpec, &crate::plan::SourceNode)| {
+        let in_source = |error| RunError::Source { part: node.name.clone(), error };
+        let spec = match wanted.manifest.trigger {
+            Trigger::Once => spec.without_limits(),
+            _ => spec.clone(),
+        };
+        let (clock, wake) = (environment.clock.clone(), environment.control.clone());
+        let mut source = source::open(&spec, node.projection.clone(), clock, wake).map_err(in_source)?;
+        source.restore(&store.history(&node.name)?).map_err(in_source)?;
+        Ok(source)
+    };
+    wanted.manifest.sources.iter().zip(&wanted.plan.sources).map(open).collect()
+}
+
+fn open_sinks(environment: &Environment, wanted: &Prepared) -> Result<Vec<Box<dyn Sink>>, RunError> {
+    let open = |(spec, node): (&crate::manifest::SinkSpec, &crate::plan::SinkNode)| {
+        sink::open(&node.name, &spec.connector, node.mode, &environment.tables)
+            .map_err(|error| RunError::Sink { part: node.name.clone(), error })
+    };
+    wanted.manifest.sinks.iter().zip(&wanted.plan.sinks).map(open).collect()
+}
+
+fn load_states(store: &dyn CheckpointStore, plan: &Plan) -> Result<BTreeMap<usize, KeyedState>, RunError> {
+    groups(plan).map(|(node, name, group)| Ok((node, load_state(store, name, group)?))).collect()
+}
+
+fn load_state(store: &dyn CheckpointStore, name: &PartName, group: &Group) -> Result<KeyedState, RunError> {
+    let mut state = KeyedState::new(name, group)?;
+    if group.over == Over::All {
+        let mut failed = None;
+        store.load_state(name, &mut |rows| {
+            if failed.is_none() {
+                failed = state.restore(&rows).err();
+            }
+            Ok(())
+        })?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+    }
+    Ok(state)
+}
+
+fn start_workers(wanted: &Prepared) -> Result<Vec<Pipe>, RunError> {
+    let one_a_core = || std::thread::available_parallelism().map_or(1, usize::from);
+    let count = wanted.manifest.workers.unwrap_or_else(one_a_core);
+    let digests: Vec<_> = wanted.plugins.iter().map(|plugin| plugin.digest()).collect();
+    let start = |_| {
+        let instances = wanted.plugins.iter().zip(&wanted.plan.uses);
+        let instances = instances.map(|(plugin, uses)| plugin.instantiate(uses, wanted.manifest.limits));
+        let calls = PluginCalls::new(instances.collect::<Result<_, _>>()?, digests.clone(), wanted.manifest.bad_rows);
+        Ok(Pipe::new(wanted.plan.clone(), calls))
+    };
+    (0..count).map(start).collect()
+}
+
+/// Observes what the checkpoint and the sinks hold, and decides what comes first.
+fn recover(
+    store: &dyn CheckpointStore,
+    committed: Option<&Committed>,
+    wanted: &Prepared,
+    sinks: &mut [Box<dyn Sink>],
+) -> Result<(Epoch, Option<InFlight>), RunError> {
+    let mut markers = Vec::with_capacity(sinks.len());
+    for (sink, node) in sinks.iter_mut().zip(&wanted.plan.sinks) {
+        let marker = sink.recover().map_err(|error| RunError::Sink { part: node.name.clone(), error })?;
+        markers.push((node.name.clone(), marker));
+    }
+    let plan = store.plan()?;
+    Ok(match decide(committed.map(|c| c.epoch), plan.as_ref().map(|plan| plan.epoch), &markers)? {
+        Recovery::Fresh { next } => (next, None),
+        Recovery::Rerun { epoch, sinks } => (epoch, plan.map(|plan| InFlight { plan, sinks })),
+    })
+}

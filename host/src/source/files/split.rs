@@ -1,0 +1,114 @@
+//! Cuts planned files into pieces, and reads a piece.
+
+use std::{
+    ops::{ControlFlow, Range},
+    sync::Arc,
+};
+
+use arrow::datatypes::SchemaRef;
+
+use crate::ports::{RowReceiver, SourceError, Split};
+
+use super::{
+    json::JsonLines,
+    line,
+    lines::{Lines, Part, ReadSizes},
+    planned::PlannedFile,
+    text,
+};
+
+/// How large a piece is, whatever the number of workers: large enough that opening a file and finding the first line
+/// cost nothing, small enough that a few files keep all workers busy.
+const PIECE_BYTES: u64 = 8 << 20;
+
+/// How lines become rows.
+#[derive(Clone)]
+pub(super) enum Format {
+    /// A line a row.
+    Text,
+    /// A JSON object a row, with these columns.
+    Json(SchemaRef),
+}
+
+/// The pieces of a file, in order.
+pub(super) fn pieces(
+    file: Arc<PlannedFile>,
+    format: Format,
+    max_line_bytes: usize,
+) -> impl Iterator<Item = Box<dyn Split>> {
+    cut(file, format, max_line_bytes, PIECE_BYTES, ReadSizes::DEFAULT).map(|piece| Box::new(piece) as Box<dyn Split>)
+}
+
+fn cut(
+    file: Arc<PlannedFile>,
+    format: Format,
+    max_line_bytes: usize,
+    piece_bytes: u64,
+    sizes: ReadSizes,
+) -> impl Iterator<Item = Piece> {
+    let size = file.size;
+    (0..size).step_by(piece_bytes as usize).map(move |start| {
+        let bytes = start..size.min(start + piece_bytes);
+        Piece { file: file.clone(), bytes, format: format.clone(), max_line_bytes, sizes }
+    })
+}
+
+struct Piece {
+    file: Arc<PlannedFile>,
+    bytes: Range<u64>,
+    format: Format,
+    max_line_bytes: usize,
+    sizes: ReadSizes,
+}
+
+impl Split for Piece {
+    fn read(self: Box<Self>, receiver: &mut dyn RowReceiver) -> Result<(), SourceError> {
+        // Only the first piece of a file knows how many lines came before.
+        let lines_before = (self.bytes.start == 0).then_some(0);
+        let mut place = Place { file: self.file.clone(), start: 0, lines_before };
+        let mut lines = Lines::open(self.file, self.bytes, self.max_line_bytes, self.sizes)?;
+        let mut json = match self.format {
+            Format::Text => None,
+            Format::Json(schema) => Some(JsonLines::new(schema)),
+        };
+        while let Some(part) = lines.next()? {
+            let (Part::Block { start, .. } | Part::Overlong { start, .. }) = &part;
+            place.start = *start;
+            let read = match (part, &mut json) {
+                (Part::Block { bytes, .. }, None) => text::rows(bytes, &place, self.max_line_bytes, receiver),
+                (Part::Block { bytes, .. }, Some(json)) => json.rows(&bytes, &place, self.max_line_bytes, receiver),
+                (Part::Overlong { head, .. }, _) => {
+                    let bad = line::too_long(place.of(0, 0), &head, self.max_line_bytes);
+                    receiver.bad_row(bad).map_continue(|()| 1)
+                }
+            };
+            match read {
+                ControlFlow::Continue(lines) => place.lines_before = place.lines_before.map(|before| before + lines),
+                ControlFlow::Break(()) => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a block stands, for messages.
+pub(super) struct Place {
+    file: Arc<PlannedFile>,
+    start: u64,
+    lines_before: Option<u64>,
+}
+
+impl Place {
+    /// Where a line of the block stands, given how many lines and bytes of the block come before it: `access.log:17`,
+    /// or `access.log at byte 8390211` in a piece from the middle of a file.
+    pub(super) fn of(&self, lines: u64, bytes: usize) -> String {
+        let path = self.file.path();
+        match self.lines_before {
+            Some(before) => format!("{}:{}", path.display(), before + lines + 1),
+            None => format!("{} at byte {}", path.display(), self.start + bytes as u64),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

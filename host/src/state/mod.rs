@@ -1,0 +1,203 @@
+//! The checkpoint store on redb: one file per pipeline, `checkpoint.redb`, held by one process at a time.
+//!
+//! Beyond this folder nobody names redb. What is written when is the protocol's affair (`checkpoint`) and the
+//! runtime's; here is only how it is kept: in which tables, in what encoding, and what a damaged file leads to.
+
+mod chunk;
+mod envelope;
+mod failure;
+mod file;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use arrow::array::RecordBatch;
+use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
+
+use crate::{
+    checkpoint::{Committed, EpochPlan},
+    model::{Epoch, PartName},
+    ports::{CheckpointError, CheckpointStore, ChunkKind, Range, StateChunk},
+};
+
+use failure::Failure;
+
+/// The checkpoint of one pipeline.
+#[derive(Debug)]
+pub struct RedbStore {
+    database: Database,
+    path: PathBuf,
+}
+
+impl RedbStore {
+    /// Opens the checkpoint in this folder; makes folder and checkpoint if there is none.
+    pub fn open(dir: &Path) -> Result<Self, CheckpointError> {
+        let path = dir.join(file::NAME);
+        match file::open(dir, &path) {
+            Ok(database) => Ok(RedbStore { database, path }),
+            Err(failure) => Err(failure.at(&path)),
+        }
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&ReadTransaction) -> Result<T, Failure>) -> Result<T, CheckpointError> {
+        let result = self.database.begin_read().map_err(Failure::from).and_then(|transaction| work(&transaction));
+        result.map_err(|failure| failure.at(&self.path))
+    }
+
+    fn write(&mut self, work: impl FnOnce(&WriteTransaction) -> Result<(), Failure>) -> Result<(), CheckpointError> {
+        write(&self.database, work).map_err(|failure| failure.at(&self.path))
+    }
+}
+
+/// One durable transaction. When the work fails, the transaction is dropped and nothing of it stays.
+fn write(database: &Database, work: impl FnOnce(&WriteTransaction) -> Result<(), Failure>) -> Result<(), Failure> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    // A start after a crash must not walk the whole file. Quick repair rests on two-phase commit and turns it on.
+    transaction.set_quick_repair(true);
+    work(&transaction)?;
+    Ok(transaction.commit()?)
+}
+
+impl CheckpointStore for RedbStore {
+    fn committed(&self) -> Result<Option<Committed>, CheckpointError> {
+        self.read(|transaction| committed(&transaction.open_table(tables::COMMITTED)?))
+    }
+
+    fn plan(&self) -> Result<Option<EpochPlan>, CheckpointError> {
+        self.read(|transaction| {
+            let next = next_epoch(committed(&transaction.open_table(tables::COMMITTED)?)?.as_ref());
+            let plans = transaction.open_table(tables::PLAN)?;
+            let Some(value) = plans.get(next.number())? else { return Ok(None) };
+            envelope::decode(value.value()).map(Some).map_err(|reason| Failure::damaged("plan", next, reason))
+        })
+    }
+
+    fn write_plan(&mut self, plan: &EpochPlan) -> Result<(), CheckpointError> {
+        self.write(|transaction| {
+            expect_next(transaction, plan.epoch)?;
+            let mut plans = transaction.open_table(tables::PLAN)?;
+            plans.insert(plan.epoch.number(), envelope::encode(plan)?.as_slice())?;
+            Ok(())
+        })
+    }
+
+    fn commit(
+        &mut self,
+        committed: &Committed,
+        ranges: &[(PartName, Range)],
+        state: &[StateChunk],
+    ) -> Result<(), CheckpointError> {
+        self.write(|transaction| {
+            expect_next(transaction, committed.epoch)?;
+            ranges.iter().try_for_each(|(source, range)| add_range(transaction, source, range))?;
+            state.iter().try_for_each(|chunk| add_chunk(transaction, chunk))?;
+            transaction.open_table(tables::PLAN)?.remove(committed.epoch.number())?;
+            transaction.open_table(tables::COMMITTED)?.insert((), envelope::encode(committed)?.as_slice())?;
+            Ok(())
+        })
+    }
+
+    fn history(&self, source: &PartName) -> Result<Vec<Range>, CheckpointError> {
+        self.read(|transaction| {
+            let ranges = transaction.open_table(tables::RANGES)?;
+            ranges
+                .range(tables::of_part(source))?
+                .map(|entry| {
+                    let (key, value) = entry?;
+                    decode_range(key.value(), value.value())
+                })
+                .collect()
+        })
+    }
+
+    fn load_state(
+        &self,
+        stage: &PartName,
+        receiver: &mut dyn FnMut(RecordBatch) -> Result<(), CheckpointError>,
+    ) -> Result<(), CheckpointError> {
+        self.read(|transaction| {
+            let state = transaction.open_table(tables::STATE)?;
+            for entry in state.range(tables::of_part(stage))? {
+                let (key, value) = entry?;
+                let damaged = |reason: String| Failure::damaged("state", tables::show(key.value()), reason);
+                let payload = envelope::open(value.value()).map_err(damaged)?;
+                for batch in chunk::decode(payload).map_err(|error| damaged(error.to_string()))? {
+                    receiver(batch.map_err(|error| damaged(error.to_string()))?).map_err(Failure::Receiver)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn stages_with_state(&self) -> Result<Vec<PartName>, CheckpointError> {
+        self.read(|transaction| {
+            let state = transaction.open_table(tables::STATE)?;
+            let mut stages: Vec<PartName> = Vec::new();
+            // From one stage straight to the next: walking all chunks would read the whole state.
+            while let Some(entry) = state.range(tables::after_part(stages.last()))?.next() {
+                stages.push(PartName::new(entry?.0.value().0));
+            }
+            Ok(stages)
+        })
+    }
+}
+
+fn committed(table: &impl ReadableTable<(), &'static [u8]>) -> Result<Option<Committed>, Failure> {
+    let Some(value) = table.get(())? else { return Ok(None) };
+    envelope::decode(value.value()).map(Some).map_err(|reason| Failure::damaged("committed", "()", reason))
+}
+
+fn next_epoch(committed: Option<&Committed>) -> Epoch {
+    committed.map_or(Epoch::FIRST, |committed| committed.epoch.next())
+}
+
+/// Epochs are planned and committed one after the other, without gaps; anything else would lose rows unseen.
+fn expect_next(transaction: &WriteTransaction, epoch: Epoch) -> Result<(), Failure> {
+    let next = next_epoch(committed(&transaction.open_table(tables::COMMITTED)?)?.as_ref());
+    if epoch == next { Ok(()) } else { Err(Failure::OutOfOrder { epoch, next }) }
+}
+
+/// Adds a range to a source's history. A range without detail says no more than where the source stands, so the
+/// next range makes it void: such a history stays one row long.
+fn add_range(transaction: &WriteTransaction, source: &PartName, range: &Range) -> Result<(), Failure> {
+    let mut ranges = transaction.open_table(tables::RANGES)?;
+    let last = match ranges.range(tables::of_part(source))?.next_back() {
+        None => None,
+        Some(entry) => {
+            let (key, value) = entry?;
+            Some((key.value().1, decode_range(key.value(), value.value())?))
+        }
+    };
+    let sequence = last.as_ref().map_or(0, |(sequence, _)| sequence + 1);
+    if let Some((void, last)) = last
+        && last.detail.is_empty()
+    {
+        ranges.remove((source.as_str(), void))?;
+    }
+    ranges.insert((source.as_str(), sequence), envelope::encode(range)?.as_slice())?;
+    Ok(())
+}
+
+fn decode_range(key: (&str, u64), value: &[u8]) -> Result<Range, Failure> {
+    envelope::decode(value).map_err(|reason| Failure::damaged("ranges", tables::show(key), reason))
+}
+
+fn add_chunk(transaction: &WriteTransaction, chunk: &StateChunk) -> Result<(), Failure> {
+    let mut state = transaction.open_table(tables::STATE)?;
+    let stage = chunk.stage.as_str();
+    let mut sequence = match state.range(tables::of_part(&chunk.stage))?.next_back() {
+        None => 0,
+        Some(entry) => entry?.0.value().1 + 1,
+    };
+    if chunk.kind == ChunkKind::Snapshot {
+        state.retain_in(tables::of_part(&chunk.stage), |_, _| false)?;
+    }
+    chunk::encode(&chunk.rows, &mut |value| {
+        state.insert((stage, sequence), value)?;
+        sequence += 1;
+        Ok(())
+    })
+}

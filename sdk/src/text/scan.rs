@@ -1,0 +1,173 @@
+//! Looking at sixteen bytes at once: which of them are what is looked for, as a bitmap.
+//!
+//! In a guest this is WebAssembly's 128-bit SIMD, switched on for the functions here alone, so that a plugin needs no
+//! compiler flag for it; natively, where plugins only run in tests, it is a plain loop.
+
+/// How many bytes a bitmap stands for.
+pub(super) const BLOCK: usize = 64;
+
+/// Where `byte` stands in the block at `start`, a bit for each byte. What lies behind the end of the text is 0.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+pub(super) fn occurrences(text: &[u8], start: usize, byte: u8) -> u64 {
+    let [found] = bitmaps(text, start, |piece| [lanes::equal(piece, byte)]);
+    found
+}
+
+/// Finds where in a text words start and end. Blocks are to be asked for in order.
+#[derive(Debug, Clone)]
+pub(super) struct Edges {
+    /// Whether the byte before the block belongs to whitespace: 1 or 0.
+    before: u64,
+    /// The bytes of the block that belong to a whitespace character which started before it.
+    spill: u64,
+}
+
+impl Edges {
+    pub(super) const fn new() -> Self {
+        Edges { before: 1, spill: 0 }
+    }
+
+    /// A bit for each byte of the block at `start` that is the first of a word, or the first after one. A text that
+    /// ends inside the block is followed by whitespace.
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+    pub(super) fn of_block(&mut self, text: &[u8], start: usize) -> u64 {
+        let [mut spaces, wide] = bitmaps(text, start, |piece| [lanes::ascii_space(piece), lanes::wide_space(piece)]);
+        if text.len() < start + BLOCK {
+            spaces |= !0 << (text.len() - start);
+        }
+        spaces |= self.spill;
+        self.spill = 0;
+        if wide != 0 {
+            spaces |= self.wide_spaces(text, start, wide);
+        }
+        let edges = spaces ^ (spaces << 1 | self.before);
+        self.before = spaces >> (BLOCK - 1);
+        edges
+    }
+
+    /// The bytes of whitespace characters outside ASCII; `wide` marks what may be their first bytes.
+    #[cold]
+    fn wide_spaces(&mut self, text: &[u8], start: usize, mut wide: u64) -> u64 {
+        let mut spaces = 0;
+        while wide != 0 {
+            let at = wide.trailing_zeros() as usize;
+            wide &= wide - 1;
+            let bytes = u128::from(wide_space(&text[start + at..])) << at;
+            spaces |= bytes as u64;
+            self.spill |= (bytes >> BLOCK) as u64;
+        }
+        spaces
+    }
+}
+
+/// A bit for each byte of the whitespace character outside ASCII that the text starts with; 0 if it does not.
+fn wide_space(text: &[u8]) -> u8 {
+    match text {
+        [0xC2, 0x85 | 0xA0, ..] => 0b11,
+        [0xE1, 0x9A, 0x80, ..]
+        | [0xE2, 0x80, 0x80..=0x8A | 0xA8 | 0xA9 | 0xAF, ..]
+        | [0xE2, 0x81, 0x9F, ..]
+        | [0xE3, 0x80, 0x80, ..] => 0b111,
+        _ => 0,
+    }
+}
+
+/// Asks `test` about each byte of the block at `start`, sixteen at a time: a bitmap for each of its answers.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+#[inline]
+fn bitmaps<const N: usize>(text: &[u8], start: usize, test: impl Fn(&[u8; 16]) -> [u16; N]) -> [u64; N] {
+    let end = text.len().min(start + BLOCK);
+    let mut found = [0; N];
+    let (pieces, rest) = text[start..end].as_chunks();
+    for (piece, shift) in pieces.iter().zip((0..).step_by(16)) {
+        for (found, bits) in found.iter_mut().zip(test(piece)) {
+            *found |= u64::from(bits) << shift;
+        }
+    }
+    if !rest.is_empty() {
+        let (before, shift) = (16 - rest.len(), 16 * pieces.len());
+        for (found, bits) in found.iter_mut().zip(test(&last_16(&text[..end]))) {
+            *found |= u64::from(bits) >> before << shift;
+        }
+    }
+    found
+}
+
+/// The last 16 bytes of a text. A shorter one, which is never empty, has anything in front.
+#[inline]
+fn last_16(text: &[u8]) -> [u8; 16] {
+    if let Some(last) = text.last_chunk() {
+        return *last;
+    }
+    let missing = 16 - text.len() as u32;
+    let (low, high) = if let (Some(head), Some(tail)) = (text.first_chunk(), text.last_chunk()) {
+        (u64::from_le_bytes(*head).unbounded_shl(8 * missing), u64::from_le_bytes(*tail))
+    } else if let (Some(head), Some(tail)) = (text.first_chunk(), text.last_chunk()) {
+        let (head, tail) = (u32::from_le_bytes(*head), u32::from_le_bytes(*tail));
+        (0, u64::from(head) << (8 * (missing - 8)) | u64::from(tail) << 32)
+    } else {
+        (0, text.iter().fold(0, |so_far, byte| so_far >> 8 | u64::from(*byte) << 56))
+    };
+    (u128::from(low) | u128::from(high) << 64).to_le_bytes()
+}
+
+/// Questions about sixteen bytes, answered with a bit for each.
+#[cfg(target_arch = "wasm32")]
+mod lanes {
+    use std::arch::wasm32::*;
+
+    #[target_feature(enable = "simd128")]
+    #[inline]
+    pub(super) fn equal(bytes: &[u8; 16], byte: u8) -> u16 {
+        u8x16_bitmask(u8x16_eq(load(bytes), u8x16_splat(byte)))
+    }
+
+    /// Whether it is one of the six whitespace characters of ASCII.
+    #[target_feature(enable = "simd128")]
+    #[inline]
+    pub(super) fn ascii_space(bytes: &[u8; 16]) -> u16 {
+        let bytes = load(bytes);
+        let controls = u8x16_lt(u8x16_sub(bytes, u8x16_splat(b'\t')), u8x16_splat(5));
+        u8x16_bitmask(v128_or(u8x16_eq(bytes, u8x16_splat(b' ')), controls))
+    }
+
+    /// Whether it may start another whitespace character: 0xC2, 0xE1, 0xE2, 0xE3.
+    #[target_feature(enable = "simd128")]
+    #[inline]
+    pub(super) fn wide_space(bytes: &[u8; 16]) -> u16 {
+        let bytes = load(bytes);
+        let threes = u8x16_lt(u8x16_sub(bytes, u8x16_splat(0xE1)), u8x16_splat(3));
+        u8x16_bitmask(v128_or(u8x16_eq(bytes, u8x16_splat(0xC2)), threes))
+    }
+
+    /// The compiler makes one load of it.
+    #[target_feature(enable = "simd128")]
+    #[inline]
+    fn load(bytes: &[u8; 16]) -> v128 {
+        let bytes = u128::from_le_bytes(*bytes);
+        u64x2(bytes as u64, (bytes >> 64) as u64)
+    }
+}
+
+/// Questions about sixteen bytes, answered with a bit for each.
+#[cfg(not(target_arch = "wasm32"))]
+mod lanes {
+    pub(super) fn equal(bytes: &[u8; 16], byte: u8) -> u16 {
+        ask(bytes, |candidate| candidate == byte)
+    }
+
+    /// Whether it is one of the six whitespace characters of ASCII.
+    pub(super) fn ascii_space(bytes: &[u8; 16]) -> u16 {
+        ask(bytes, |byte| byte == b' ' || (b'\t'..=b'\r').contains(&byte))
+    }
+
+    /// Whether it may start another whitespace character.
+    pub(super) fn wide_space(bytes: &[u8; 16]) -> u16 {
+        ask(bytes, |byte| matches!(byte, 0xC2 | 0xE1..=0xE3))
+    }
+
+    #[inline(always)]
+    fn ask(bytes: &[u8; 16], question: impl Fn(u8) -> bool) -> u16 {
+        bytes.iter().rev().fold(0, |bits, byte| bits << 1 | u16::from(question(*byte)))
+    }
+}
