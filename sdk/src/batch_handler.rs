@@ -30,7 +30,7 @@ impl<R: Row> Outlet<R> {
     pub fn write(&self, row: impl Row<Static = R::Static, Writer = R::Writer>) {
         let full = {
             let mut buffer = self.shared.buffer.borrow_mut();
-            buffer.push(row, crate::raw::Source(&[]));
+            buffer.push(row, crate::source::Source::ANY);
             buffer.rows() == BUFFERED_ROWS
         };
         if full {

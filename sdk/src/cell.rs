@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use crate::{
     Date, Timestamp,
     bitmap::{Bits, BitsWriter},
-    raw::{Slices, SlicesWriter, Source},
+    unchecked::Variables,
+    variable::VariableWriter,
+    source::Source,
     wire::{Column, DataType, Failure, Values},
 };
 
@@ -86,7 +88,9 @@ macro_rules! fixed {
             fn reader(column: &'a Column, rows: usize) -> Result<Self::Reader, Failure> {
                 match &column.values {
                     Values::$variant(values) if values.len() == rows => Ok(values),
-                    Values::$variant(values) => Err(Failure::of_call(format!("{} values for {rows} rows", values.len()))),
+                    Values::$variant(values) => {
+                        Err(Failure::of_call(format!("{} values for {rows} rows", values.len())))
+                    }
                     _ => Err(Failure::of_call("another type than described")),
                 }
             }
@@ -110,17 +114,17 @@ macro_rules! variable {
     ([$($own:lifetime)?] $cell:ty, $variant:ident, $slice:ty, $batch:lifetime, $read:expr) => {
         impl $(<$own>)? Cell for $cell {
             const TYPE: DataType = DataType::$variant;
-            type Writer = SlicesWriter;
+            type Writer = VariableWriter;
 
             fn writer(capacity: Capacity) -> Self::Writer {
-                SlicesWriter::with_capacity(capacity.rows, capacity.bytes)
+                VariableWriter::with_capacity(capacity.rows, capacity.bytes)
             }
             #[inline(always)]
             fn write(self, writer: &mut Self::Writer, source: Source<'_>) {
                 writer.push(<$slice>::as_ref(<$cell as AsRef<$slice>>::as_ref(&self)), source);
             }
             fn write_nothing(writer: &mut Self::Writer) {
-                writer.push(&[], Source(&[]));
+                writer.push(&[], Source::ANY);
             }
             fn finish(writer: Self::Writer) -> Column {
                 Column { values: Values::$variant(writer.finish()), validity: None }
@@ -128,11 +132,11 @@ macro_rules! variable {
         }
 
         impl<$batch> ReadCell<$batch> for $cell {
-            type Reader = Slices<$batch>;
+            type Reader = Variables<$batch>;
 
             fn reader(column: &$batch Column, rows: usize) -> Result<Self::Reader, Failure> {
                 match &column.values {
-                    Values::$variant(values) => Slices::new(values, rows),
+                    Values::$variant(values) => Variables::new(values, rows),
                     _ => Err(Failure::of_call("another type than described")),
                 }
             }
@@ -144,11 +148,11 @@ macro_rules! variable {
     };
 }
 
-variable!(['a] &'a str, Utf8, str, 'a, Slices::text);
-variable!([] String, Utf8, str, 'a, |column, row| Slices::text(column, row).to_owned());
-variable!(['a] Cow<'a, str>, Utf8, str, 'a, |column, row| Cow::Borrowed(Slices::text(column, row)));
-variable!(['a] &'a [u8], Binary, [u8], 'a, Slices::bytes);
-variable!([] Vec<u8>, Binary, [u8], 'a, |column, row| Slices::bytes(column, row).to_vec());
+variable!(['a] &'a str, Utf8, str, 'a, Variables::text);
+variable!([] String, Utf8, str, 'a, |column, row| Variables::text(column, row).to_owned());
+variable!(['a] Cow<'a, str>, Utf8, str, 'a, |column, row| Cow::Borrowed(Variables::text(column, row)));
+variable!(['a] &'a [u8], Binary, [u8], 'a, Variables::bytes);
+variable!([] Vec<u8>, Binary, [u8], 'a, |column, row| Variables::bytes(column, row).to_vec());
 
 impl Cell for bool {
     const TYPE: DataType = DataType::Boolean;

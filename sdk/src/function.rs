@@ -137,8 +137,7 @@ impl Definition {
         outlets: Vec<OutletColumns>,
         handle: fn(&C, u64, &Batch) -> Result<(), Failure>,
     ) -> Self {
-        let prepare =
-            move |config| Prepared::BatchHandler(Box::new(move |epoch, input| handle(&config, epoch, input)));
+        let prepare = move |config| Prepared::BatchHandler(Box::new(move |epoch, input| handle(&config, epoch, input)));
         Definition { outlets, ..Self::new::<I, C>(Role::BatchHandler, doc, prepare) }
     }
 

@@ -38,7 +38,7 @@ pub struct KeyContext<R: Row> {
 impl<R: Row> KeyContext<R> {
     /// Puts a row out.
     pub fn emit(&mut self, row: impl Row<Static = R::Static, Writer = R::Writer>) {
-        self.out.push(row, crate::raw::Source(&[]));
+        self.out.push(row, crate::source::Source::ANY);
         self.groups_of_rows.push(self.group);
     }
 
@@ -86,7 +86,8 @@ where
     let keys = RowReader::<K>::new(&work.keys)?;
     let input = RowReader::<I>::new(&work.input)?;
     let rows_of = Grouped::new(&work.groups, input.rows(), keys.rows())?;
-    let timers_of = Grouped::new(&work.expired.groups, work.expired.at.len().min(work.expired.domains.len()), keys.rows())?;
+    let timers_of =
+        Grouped::new(&work.expired.groups, work.expired.at.len().min(work.expired.domains.len()), keys.rows())?;
     let old = states::read::<S>(&work.states)?;
     if old.len() != keys.rows() {
         return Err(Failure::of_call(format!("{} states for {} keys", old.len(), keys.rows())));
@@ -125,10 +126,7 @@ where
 }
 
 /// Rewrites states of an older version.
-pub fn migrate<S: Serialize>(
-    states: &Column,
-    migrate: impl Fn(&[u8]) -> Result<S, String>,
-) -> Result<Column, Failure> {
+pub fn migrate<S: Serialize>(states: &Column, migrate: impl Fn(&[u8]) -> Result<S, String>) -> Result<Column, Failure> {
     states::write(states::read_with(states, migrate)?)
 }
 
@@ -142,7 +140,7 @@ pub fn no_migration<S>(from_version: u32, _state: &[u8]) -> Result<S, String> {
 fn expiry_column(expiry: Vec<Option<Timestamp>>) -> Option<Column> {
     expiry.iter().any(Option::is_some).then(|| {
         let mut column = <Option<Timestamp>>::writer(Capacity { rows: expiry.len(), bytes: 0 });
-        expiry.into_iter().for_each(|time| time.write(&mut column, crate::raw::Source(&[])));
+        expiry.into_iter().for_each(|time| time.write(&mut column, crate::source::Source::ANY));
         <Option<Timestamp>>::finish(column)
     })
 }

@@ -3,29 +3,31 @@
 
 extern crate self as tidemill_sdk;
 
+mod batch_handler;
 #[doc(hidden)]
 pub mod bindings;
-mod batch_handler;
 mod bitmap;
 mod cell;
 mod config;
 pub mod context;
+mod filter;
 mod function;
 mod imports;
 mod keyed_state;
 pub mod log;
 mod plugin;
-#[expect(unsafe_code, reason = "kept in one module, which argues for each use")]
-mod raw;
 mod reducer;
 mod row;
+mod source;
 mod states;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 pub mod text;
 mod time;
 mod transform;
-mod filter;
+#[expect(unsafe_code, reason = "kept in one module, which argues for each use")]
+mod unchecked;
+mod variable;
 mod wire;
 
 pub use batch_handler::Outlet;
@@ -64,9 +66,9 @@ pub mod expand {
         function::{Definition, PluginFunction},
         keyed_state::{migrate, no_migration, update},
         plugin::Plugin,
-        raw::Source,
         reducer::{Fold, Reducer},
         row::{ReadRow, Row, column, field},
+        source::Source,
         transform::{flat_map, map},
         wire::{Batch, Column, Failure, Field},
     };

@@ -4,8 +4,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     cell::{Capacity, Cell, ReadCell},
-    raw::Source,
     row::{ReadRow, Row, RowReader, RowWriter, column, field},
+    source::Source,
     states,
     wire::{Batch, Column, Failure, Field},
 };
@@ -124,7 +124,7 @@ impl<R: Reducer> Folds for R {
         let states: Vec<R::State> = states::read(states)?.into_iter().map(Option::unwrap_or_default).collect();
         let mut out = RowWriter::<R::Output<'_>>::with_capacity(Capacity { rows: states.len(), bytes: 0 });
         for state in &states {
-            out.push(R::finish(self, state), Source(&[]));
+            out.push(R::finish(self, state), Source::ANY);
         }
         Ok(out.finish())
     }

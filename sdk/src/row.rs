@@ -5,7 +5,7 @@ use std::{marker::PhantomData, ops::Deref, vec};
 use crate::{
     bitmap::Bits,
     cell::{Capacity, Cell, ReadCell},
-    raw::Source,
+    source::Source,
     wire::{Batch, Column, Failure, Field},
 };
 
@@ -55,7 +55,8 @@ pub fn field<T: Cell>(name: &str) -> Field {
 /// Checks a column of a batch: what `#[derive(Row)]` calls for each field.
 pub fn column<'a, T: ReadCell<'a>>(batch: &'a Batch, index: usize, name: &str) -> Result<T::Reader, Failure> {
     let rows = batch.rows as usize;
-    let column = batch.columns.get(index).ok_or_else(|| Failure::of_call(format!("no column `{name}` in the batch")))?;
+    let column =
+        batch.columns.get(index).ok_or_else(|| Failure::of_call(format!("no column `{name}` in the batch")))?;
     let named = |failure: Failure| Failure { message: format!("column `{name}`: {}", failure.message), ..failure };
     if let (false, Some(validity)) = (T::NULLABLE, &column.validity) {
         if let Some(row) = Bits::new(validity, rows).map_err(named)?.first_unset(rows) {

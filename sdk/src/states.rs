@@ -5,7 +5,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     bitmap::BitsWriter,
     cell::ReadCell,
-    raw::SlicesWriter,
+    variable::VariableWriter,
     wire::{Column, Failure, Values},
 };
 
@@ -38,7 +38,7 @@ pub(crate) fn read_with<S>(
 
 /// The column of some states.
 pub(crate) fn write<S: Serialize>(states: Vec<Option<S>>) -> Result<Column, Failure> {
-    let mut values = SlicesWriter::with_capacity(states.len(), 0);
+    let mut values = VariableWriter::with_capacity(states.len(), 0);
     let mut validity = BitsWriter::with_capacity(states.len());
     for state in states {
         validity.push(state.is_some());

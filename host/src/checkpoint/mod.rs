@@ -40,6 +40,8 @@ pub struct Committed {
     pub manifest: Digest,
     /// The module of each plugin it ran with.
     pub modules: Vec<(String, Digest)>,
+    /// The sinks that committed it: one that is not among them is new, and cannot know of it.
+    pub sinks: Vec<PartName>,
     /// How the state of each keyed stage is laid out: state that no longer fits is refused, not misread.
     pub layouts: Vec<(PartName, StateLayout)>,
 }

@@ -106,7 +106,7 @@ impl From<BuildError> for Failure {
 
 impl From<ScaffoldError> for Failure {
     fn from(error: ScaffoldError) -> Self {
-        Failure::failed(error.to_string())
+        Failure::refused(error.to_string())
     }
 }
 
@@ -122,19 +122,14 @@ impl From<CallError> for Failure {
     }
 }
 
-/// A console sink that finds standard output closed is a pipeline's error like any other, but `tidemill run ... | head`
-/// has done what it should.
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
-        match error {
-            RunError::Sink { .. } if output_closed() => Failure::Closed,
-            other => Failure::failed(other.to_string()),
-        }
+        Failure::failed(error.to_string())
     }
 }
 
 /// Whether whoever was reading standard output has closed it.
-fn output_closed() -> bool {
+pub(super) fn output_closed() -> bool {
     let stdout = io::stdout();
     let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };

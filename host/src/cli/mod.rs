@@ -25,16 +25,20 @@ use pipeline::PipelineArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    all is well; a pipeline that was stopped has finished and committed its epoch
-  1    the command or the pipeline failed while it worked; what was committed stays committed
-  2    the command line is wrong, or a manifest or plugin was refused: nothing has run
-  130  left at once by a second Ctrl-C; the next start goes on after the last committed epoch
+  0    all is well; a pipeline that was stopped has committed its epoch
+  1    the command or the pipeline failed; what was committed stays so
+  2    the command line is wrong, or a manifest or plugin was refused:
+       nothing has run
+  130  left at once by a second Ctrl-C; the next start goes on after the
+       last committed epoch
 
 Environment:
-  TIDEMILL_LOG    what is logged to standard error: error, warn, info (the default), debug, trace, or a level for each
-                  target, as in `info,plugin=debug`
+  TIDEMILL_LOG    what is logged to standard error: error, warn, info (the
+                  default), debug, trace; or one for each target, as in
+                  info,plugin=debug
   NO_COLOR        when set, no colours
-  XDG_CACHE_HOME  compiled plugins are kept in its folder `tidemill`; otherwise in ~/.cache/tidemill
+  XDG_CACHE_HOME  its folder tidemill keeps compiled plugins; otherwise
+                  ~/.cache/tidemill
 
 Example:
   tidemill new words && cd words && tidemill run pipeline.toml";

@@ -18,6 +18,8 @@ pub(super) struct PluginFile {
     pub(super) path: PathBuf,
     pub(super) bytes: u64,
     pub(super) plugin: Arc<dyn Plugin>,
+    /// Calls have deadlines as long as it lives.
+    _loader: Loader,
 }
 
 /// The loader, with compiled plugins cached for this user.
@@ -41,8 +43,9 @@ pub(super) fn load(path: &Path) -> Result<PluginFile, Failure> {
             path.display()
         ))
     })?;
-    let plugin = loader()?.load(&path.display().to_string(), &bytes)?;
-    Ok(PluginFile { path, bytes: bytes.len() as u64, plugin })
+    let loader = loader()?;
+    let plugin = loader.load(&path.display().to_string(), &bytes)?;
+    Ok(PluginFile { path, bytes: bytes.len() as u64, plugin, _loader: loader })
 }
 
 /// Tells of a build. That cargo has finished is no news: every start of a pipeline asks it to build.

@@ -8,52 +8,66 @@ use datafusion_physical_plan::aggregates::{
     order::GroupOrdering,
 };
 
+use super::text_table::TextTable;
+
 /// The groups seen so far, numbered from 0 in the order in which they came.
-pub(super) struct KeyTable {
-    schema: SchemaRef,
-    /// None when there are no key columns: then all rows are one group.
-    values: Option<Box<dyn GroupValues>>,
-    any: bool,
+pub(super) enum KeyTable {
+    /// No key columns: all rows are one group, which is there once a row has come.
+    One { any: bool },
+    /// One column of text or bytes.
+    Text(TextTable),
+    /// Anything else.
+    Columns(Box<dyn GroupValues>),
 }
 
 impl KeyTable {
     pub(super) fn new(schema: &SchemaRef) -> Result<Self> {
-        let values = match schema.fields().is_empty() {
-            true => None,
-            false => Some(new_group_values(SchemaRef::clone(schema), &GroupOrdering::None)?),
+        let text = match schema.fields().as_ref() {
+            [] => return Ok(KeyTable::One { any: false }),
+            [only] => TextTable::new(only.data_type()),
+            _ => None,
         };
-        Ok(KeyTable { schema: SchemaRef::clone(schema), values, any: false })
+        Ok(match text {
+            Some(table) => KeyTable::Text(table),
+            None => KeyTable::Columns(new_group_values(SchemaRef::clone(schema), &GroupOrdering::None)?),
+        })
     }
 
     /// Finds the group of each row, making new ones for keys not seen before.
     pub(super) fn intern(&mut self, keys: &[ArrayRef], rows: usize, groups: &mut Vec<usize>) -> Result<()> {
-        match &mut self.values {
-            Some(values) => values.intern(keys, groups),
-            None => {
-                self.any |= rows > 0;
+        match self {
+            KeyTable::One { any } => {
+                *any |= rows > 0;
                 groups.clear();
                 groups.resize(rows, 0);
                 Ok(())
             }
+            KeyTable::Text(table) => {
+                table.intern(&keys[0], groups);
+                Ok(())
+            }
+            KeyTable::Columns(values) => values.intern(keys, groups),
         }
     }
 
     /// How many groups there are.
     pub(super) fn len(&self) -> usize {
-        self.values.as_ref().map_or(usize::from(self.any), |values| values.len())
+        match self {
+            KeyTable::One { any } => usize::from(*any),
+            KeyTable::Text(table) => table.len(),
+            KeyTable::Columns(values) => values.len(),
+        }
     }
 
     /// The keys of all groups in their order. The table is empty afterwards.
     pub(super) fn take_keys(&mut self) -> Result<Vec<ArrayRef>> {
-        self.any = false;
-        match &mut self.values {
-            Some(values) => values.emit(EmitTo::All),
-            None => Ok(Vec::new()),
+        match self {
+            KeyTable::One { any } => {
+                *any = false;
+                Ok(Vec::new())
+            }
+            KeyTable::Text(table) => Ok(vec![table.take_keys()]),
+            KeyTable::Columns(values) => values.emit(EmitTo::All),
         }
-    }
-
-    /// The key columns.
-    pub(super) fn schema(&self) -> &SchemaRef {
-        &self.schema
     }
 }

@@ -12,6 +12,7 @@ mod partial;
 mod pipe;
 mod shard;
 mod state_column;
+mod text_table;
 
 pub use calls::PluginCalls;
 pub use keyed::{KeyedState, Merged};

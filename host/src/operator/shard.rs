@@ -19,6 +19,7 @@ use crate::plan::Group;
 /// The keys of one shard, each with its state.
 pub(super) struct Shard {
     table: KeyTable,
+    key_columns: usize,
     keys: KeyColumns,
     states: Vec<StateColumn>,
     /// For each group one more than its place among those touched in this epoch; 0 for not touched.
@@ -38,6 +39,7 @@ impl Shard {
         let states = schema.fields()[keys..].iter().map(|field| StateColumn::new(field.data_type()));
         Ok(Shard {
             table: KeyTable::new(&group.keys.schema)?,
+            key_columns: keys,
             keys: KeyColumns::default(),
             states: states.collect::<Result<_, _>>()?,
             places: Vec::new(),
@@ -51,7 +53,7 @@ impl Shard {
 
     /// Takes over stored rows; a row replaces an earlier one of the same key.
     pub(super) fn restore(&mut self, rows: &RecordBatch) -> Result<(), Failure> {
-        let (keys, states) = rows.columns().split_at(self.table.schema().fields().len());
+        let (keys, states) = rows.columns().split_at(self.key_columns);
         let mut groups = Vec::new();
         self.table.intern(keys, rows.num_rows(), &mut groups)?;
         let mut new_rows = Vec::new();
@@ -75,7 +77,7 @@ impl Shard {
         calls: &mut PluginCalls,
         partials: &[RecordBatch],
     ) -> Result<Touched, Failure> {
-        let key_count = self.table.schema().fields().len();
+        let key_count = self.key_columns;
         let known = self.places.len();
         let mut touched: Vec<usize> = Vec::new();
         let mut first_rows: Vec<(usize, usize)> = Vec::new();

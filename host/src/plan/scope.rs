@@ -69,7 +69,9 @@ impl<'a> Scope<'a> {
                 return None;
             }
         }
-        Some(Rows { changing: all.iter().any(|rows| rows.changing), ..first })
+        let schemas: Vec<&SchemaRef> = all.iter().map(|rows| &rows.schema).collect();
+        let schema = widest(&schemas);
+        Some(Rows { schema, changing: all.iter().any(|rows| rows.changing), ..first })
     }
 
     fn rows_of(&mut self, input: &Spanned<Input>) -> Option<Rows> {
@@ -113,6 +115,15 @@ fn same_columns(left: &Schema, right: &Schema) -> bool {
         schema.fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect()
     };
     pair(left) == pair(right)
+}
+
+/// The columns of a union: a value may be missing where it may be in any input.
+fn widest(schemas: &[&SchemaRef]) -> SchemaRef {
+    let fields = schemas[0].fields().iter().enumerate().map(|(at, field)| {
+        let nullable = schemas.iter().any(|schema| schema.field(at).is_nullable());
+        field.as_ref().clone().with_nullable(nullable)
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 fn quoted(names: &[String], write: impl Fn(&String) -> String) -> String {

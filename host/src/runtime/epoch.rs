@@ -267,6 +267,7 @@ impl Pipeline {
             batch_time: plan.batch_time,
             manifest: plan.manifest,
             modules: plan.modules.clone(),
+            sinks: self.prepared.plan.sinks.iter().map(|node| node.name.clone()).collect(),
             layouts: layouts.collect(),
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     model::{Epoch, PartName},
     operator::{KeyedState, Pipe, PluginCalls},
     plan::{Barrier, Group, Plan},
-    ports::{CheckpointStore, Sink, Source},
+    ports::{CheckpointStore, Marker, Sink, Source},
     sink, source,
 };
 
@@ -40,8 +40,9 @@ impl Pipeline {
 
     /// Changes a running pipeline between two epochs. On an error it runs on as it was.
     pub fn reconcile(&mut self, wanted: Prepared) -> Result<(), RunError> {
-        if let Some(committed) = self.store.committed()? {
-            check_layouts(&committed, &wanted.plan)?;
+        let committed = self.store.committed()?;
+        if let Some(committed) = &committed {
+            check_layouts(committed, &wanted.plan)?;
         }
         let workers = start_workers(&wanted)?;
         let same_sinks = self.same_sinks(&wanted);
@@ -51,7 +52,11 @@ impl Pipeline {
         };
         let sinks = match same_sinks {
             true => None,
-            false => Some(open_sinks(&self.environment, &wanted)?),
+            false => {
+                let mut sinks = open_sinks(&self.environment, &wanted)?;
+                recover(self.store.as_ref(), committed.as_ref(), &wanted, &mut sinks)?;
+                Some(sinks)
+            }
         };
         let mut new_states = BTreeMap::new();
         for (node, name, group) in groups(&wanted.plan) {
@@ -198,11 +203,32 @@ fn recover(
     let mut markers = Vec::with_capacity(sinks.len());
     for (sink, node) in sinks.iter_mut().zip(&wanted.plan.sinks) {
         let marker = sink.recover().map_err(|error| RunError::Sink { part: node.name.clone(), error })?;
+        let is_new = committed.is_some_and(|committed| !committed.sinks.contains(&node.name));
+        let marker = if is_new && marker == Marker::Nothing { Marker::Unknown } else { marker };
         markers.push((node.name.clone(), marker));
     }
     let plan = store.plan()?;
+    if let Some(plan) = &plan {
+        report_other_modules(plan, wanted);
+    }
     Ok(match decide(committed.map(|c| c.epoch), plan.as_ref().map(|plan| plan.epoch), &markers)? {
         Recovery::Fresh { next } => (next, None),
         Recovery::Rerun { epoch, sinks } => (epoch, plan.map(|plan| InFlight { plan, sinks })),
     })
+}
+
+/// An epoch that is run again with another module may give other rows than the first time. That is what somebody wants
+/// who mends a plugin that stopped the pipeline, so it is said and not refused.
+fn report_other_modules(plan: &EpochPlan, wanted: &Prepared) {
+    for (spec, plugin) in wanted.manifest.plugins.iter().zip(&wanted.plugins) {
+        let planned = plan.modules.iter().find(|(name, _)| name == &spec.name.value);
+        if let Some((name, planned)) = planned.filter(|(_, planned)| *planned != plugin.digest()) {
+            tracing::warn!(
+                "epoch {} was under way with plugin `{name}` {}; it is run again with {}",
+                plan.epoch,
+                planned.short(),
+                plugin.digest().short()
+            );
+        }
+    }
 }

@@ -4,7 +4,9 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Error, Pat, PatType, Result, ReturnType, Type, TypeTuple};
 
-use crate::signature::{Config, Signature, argument_of, as_result, fallible, last_segment, no_arguments, parse, without_lifetimes};
+use crate::signature::{
+    Config, Signature, argument_of, as_result, fallible, last_segment, no_arguments, parse, without_lifetimes,
+};
 
 const EXAMPLE: &str = "fn name(epoch: Epoch, rows: Rows<Row>, errors: Outlet<Alert>)";
 
@@ -16,11 +18,17 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
         ReturnType::Default => false,
         ReturnType::Type(_, returned) => match fallible(returned) {
             (Type::Tuple(TypeTuple { elems, .. }), fails) if elems.is_empty() => fails,
-            _ => return Err(Error::new_spanned(returned, "rows leave through outlets: return nothing, or `Result<(), E>`")),
+            _ => {
+                return Err(Error::new_spanned(
+                    returned,
+                    "rows leave through outlets: return nothing, or `Result<(), E>`",
+                ));
+            }
         },
     };
 
-    let (mut input, mut config, mut outlets, mut columns, mut call) = (None, Config::NONE, Vec::new(), Vec::new(), Vec::new());
+    let (mut input, mut config, mut outlets, mut columns, mut call) =
+        (None, Config::NONE, Vec::new(), Vec::new(), Vec::new());
     for parameter in &signature.parameters {
         let ty = &*parameter.ty;
         if let Some(row) = argument_of(ty, "Rows") {
@@ -39,11 +47,13 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
             config = Config::of(ty)?;
             call.push(quote!(config));
         } else {
-            let what = "a batch handler's parameters are an `Epoch`, its `Rows<..>`, any number of `Outlet<..>` and a config";
+            let what =
+                "a batch handler's parameters are an `Epoch`, its `Rows<..>`, any number of `Outlet<..>` and a config";
             return Err(Error::new_spanned(parameter, format!("{what}: write `{EXAMPLE}`")));
         }
     }
-    let input = input.ok_or_else(|| Error::new_spanned(&function.sig, format!("the rows are missing: write `{EXAMPLE}`")))?;
+    let input =
+        input.ok_or_else(|| Error::new_spanned(&function.sig, format!("the rows are missing: write `{EXAMPLE}`")))?;
 
     let names: Vec<String> = outlets.iter().map(Ident::to_string).collect();
     let (name, doc, config_type) = (signature.name(), &signature.doc, config.ty());

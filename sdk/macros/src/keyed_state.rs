@@ -18,7 +18,12 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
     let (key, state, rows, context, config) = match signature.parameters.as_slice() {
         [key, state, rows, context] => (key, state, rows, context, Config::NONE),
         [key, state, rows, context, config] => (key, state, rows, context, Config::of(&config.ty)?),
-        _ => return Err(refuse(&function.sig, "a keyed state is handed its key, its state, the key's rows and a context")),
+        _ => {
+            return Err(refuse(
+                &function.sig,
+                "a keyed state is handed its key, its state, the key's rows and a context",
+            ));
+        }
     };
     let key = by_value(&key.ty, "a key", EXAMPLE)?;
     let state = argument_of(&state.ty, "Option").ok_or_else(|| refuse(&state.ty, "a new key has no state yet"))?;

@@ -6,17 +6,20 @@ use syn::{Error, Path, Result, Token, parse::Parser, punctuated::Punctuated, spa
 
 pub(crate) fn expand(functions: TokenStream) -> Result<TokenStream> {
     let place = functions.span();
-    let list = Punctuated::<Path, Token![,]>::parse_terminated
-        .parse2(functions)
-        .map_err(|error| Error::new(error.span(), "the functions are listed by name: write `plugin!(first, second)`"))?;
+    let list = Punctuated::<Path, Token![,]>::parse_terminated.parse2(functions).map_err(|error| {
+        Error::new(error.span(), "the functions are listed by name: write `plugin!(first, second)`")
+    })?;
     let functions: Vec<&Path> = list.iter().collect();
-    let names: Vec<&Ident> = functions.iter().filter_map(|path| path.segments.last()).map(|segment| &segment.ident).collect();
+    let names: Vec<&Ident> =
+        functions.iter().filter_map(|path| path.segments.last()).map(|segment| &segment.ident).collect();
     if names.is_empty() {
         return Err(Error::new(place, "a plugin has functions: write `plugin!(first, second)`"));
     }
     for (index, name) in names.iter().enumerate() {
         if names[..index].contains(name) {
-            let message = format!("two functions are called `{name}`, and a manifest could not tell them apart: rename one of them");
+            let message = format!(
+                "two functions are called `{name}`, and a manifest could not tell them apart: rename one of them"
+            );
             return Err(Error::new_spanned(name, message));
         }
     }

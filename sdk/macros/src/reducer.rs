@@ -2,7 +2,9 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::{Error, ImplItem, Item, ItemFn, ItemImpl, LitInt, Path, Result, meta, parse::Parser, parse_quote, spanned::Spanned};
+use syn::{
+    Error, ImplItem, Item, ItemFn, ItemImpl, LitInt, Path, Result, meta, parse::Parser, parse_quote, spanned::Spanned,
+};
 
 use crate::signature::{Signature, doc, implementation};
 
@@ -20,7 +22,8 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
 
 /// An implementation of the trait is left as it is, but for a note of whether it has `retract`.
 fn of_impl(arguments: TokenStream, mut item: ItemImpl) -> Result<TokenStream> {
-    let is_reducer = item.trait_.as_ref().and_then(|(path, _)| path.segments.last()).is_some_and(|s| s.ident == "Reducer");
+    let is_reducer =
+        item.trait_.as_ref().and_then(|(path, _)| path.segments.last()).is_some_and(|s| s.ident == "Reducer");
     if !is_reducer {
         return Err(Error::new_spanned(&item.self_ty, format!("a reducer implements the trait: write `{IMPL}`")));
     }
@@ -37,7 +40,8 @@ fn of_impl(arguments: TokenStream, mut item: ItemImpl) -> Result<TokenStream> {
     })
     .parse2(arguments)?;
 
-    let retracts = item.items.iter().any(|item| matches!(item, ImplItem::Fn(function) if function.sig.ident == "retract"));
+    let retracts =
+        item.items.iter().any(|item| matches!(item, ImplItem::Fn(function) if function.sig.ident == "retract"));
     item.items.push(parse_quote!(const RETRACTS: bool = #retracts;));
     let (name, doc) = (item.self_ty.to_token_stream(), doc(&item.attrs));
     let definition = if configured {

@@ -2,12 +2,17 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::{Data, DataStruct, DeriveInput, Error, Field, Fields, GenericParam, Index, Lifetime, LitStr, Result, ext::IdentExt};
+use syn::{
+    Data, DataStruct, DeriveInput, Error, Field, Fields, GenericParam, Index, Lifetime, LitStr, Result, ext::IdentExt,
+};
 
 pub(crate) fn derive(item: &DeriveInput) -> Result<TokenStream> {
     let Data::Struct(DataStruct { fields: Fields::Named(fields), .. }) = &item.data else {
         let example = "struct Name { column: i64 }";
-        return Err(Error::new_spanned(&item.ident, format!("a row is a struct whose fields have names: write `{example}`")));
+        return Err(Error::new_spanned(
+            &item.ident,
+            format!("a row is a struct whose fields have names: write `{example}`"),
+        ));
     };
     let lifetime = lifetime(item)?;
     let name = &item.ident;
@@ -71,7 +76,9 @@ fn lifetime(item: &DeriveInput) -> Result<Option<&Lifetime>> {
     let first = lifetimes.next().transpose()?;
     match lifetimes.next() {
         None => Ok(first),
-        Some(_) => Err(Error::new_spanned(&item.generics, "all of a row is borrowed from one batch: write one lifetime")),
+        Some(_) => {
+            Err(Error::new_spanned(&item.generics, "all of a row is borrowed from one batch: write one lifetime"))
+        }
     }
 }
 

@@ -44,8 +44,9 @@ fn parse(arguments: &TokenStream, item: TokenStream, attribute: &str) -> Result<
         .map_err(|_| Error::new_spanned(place, format!("`#[{attribute}]` stands above a struct or an enum")))?;
     match item.generics.params.first() {
         None => Ok(item),
-        Some(generic) => {
-            Err(Error::new_spanned(generic, format!("a {attribute} owns all it holds: write the types out, without lifetimes")))
-        }
+        Some(generic) => Err(Error::new_spanned(
+            generic,
+            format!("a {attribute} owns all it holds: write the types out, without lifetimes"),
+        )),
     }
 }

@@ -4,8 +4,8 @@
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{
-    Attribute, Error, Expr, ExprLit, FnArg, GenericArgument, GenericParam, ItemFn, Lit, Meta, PathArguments, PathSegment,
-    Result, ReturnType, Safety, Type, Visibility, spanned::Spanned,
+    Attribute, Error, Expr, ExprLit, FnArg, GenericArgument, GenericParam, ItemFn, Lit, Meta, PathArguments,
+    PathSegment, Result, ReturnType, Safety, Type, Visibility, spanned::Spanned,
 };
 
 /// A function whose parameters are all of the form `name: Type`, generic over lifetimes at most.
@@ -26,7 +26,8 @@ pub(crate) fn parse(item: TokenStream, attribute: &str, example: &str) -> Result
 impl<'a> Signature<'a> {
     pub(crate) fn of(function: &'a ItemFn, example: &str) -> Result<Self> {
         let signature = &function.sig;
-        let refuse = |place: &dyn ToTokens, what: &str| Err(Error::new_spanned(place, format!("{what}: write `{example}`")));
+        let refuse =
+            |place: &dyn ToTokens, what: &str| Err(Error::new_spanned(place, format!("{what}: write `{example}`")));
         if let Some(asyncness) = &signature.asyncness {
             return refuse(asyncness, "the host calls a function and waits for it, so it cannot be `async`");
         }
@@ -34,7 +35,10 @@ impl<'a> Signature<'a> {
             return refuse(unsafety, "the host cannot know when calling an `unsafe` function is safe");
         }
         if let Some(generic) = signature.generics.params.iter().find(|p| !matches!(p, GenericParam::Lifetime(_))) {
-            return refuse(generic, "a function of a plugin has columns of known types, so it can only be generic over lifetimes");
+            return refuse(
+                generic,
+                "a function of a plugin has columns of known types, so it can only be generic over lifetimes",
+            );
         }
         let mut parameters = Vec::new();
         for argument in &signature.inputs {
@@ -65,7 +69,10 @@ impl<'a> Signature<'a> {
             [row, config] => (row, Config::of(&config.ty)?),
             _ => {
                 let place = &self.function.sig;
-                return Err(Error::new_spanned(place, format!("a row comes in, and a config if need be: write `{example}`")));
+                return Err(Error::new_spanned(
+                    place,
+                    format!("a row comes in, and a config if need be: write `{example}`"),
+                ));
             }
         };
         Ok((by_value(&row.ty, "a row", example)?, config))
@@ -120,7 +127,10 @@ impl Config {
             }
             _ => {
                 let inner = ty.to_token_stream();
-                Err(Error::new_spanned(ty, format!("a config is kept from call to call and lent: write `config: &{inner}`")))
+                Err(Error::new_spanned(
+                    ty,
+                    format!("a config is kept from call to call and lent: write `config: &{inner}`"),
+                ))
             }
         }
     }
@@ -139,9 +149,7 @@ impl Config {
 /// A type that is taken by value, without its lifetimes.
 pub(crate) fn by_value(ty: &Type, what: &str, example: &str) -> Result<TokenStream> {
     match ty {
-        Type::Reference(_) => {
-            Err(Error::new_spanned(ty, format!("{what} is handed over by value: write `{example}`")))
-        }
+        Type::Reference(_) => Err(Error::new_spanned(ty, format!("{what} is handed over by value: write `{example}`"))),
         _ => Ok(without_lifetimes(ty.to_token_stream())),
     }
 }

@@ -7,7 +7,8 @@ use syn::{AssocType, Error, GenericArgument, PathArguments, Result, Type, TypePa
 use crate::signature::{Signature, argument_of, as_result, fallible, no_arguments, parse, without_lifetimes};
 
 const EXAMPLE: &str = "fn name(row: Input) -> Output";
-const RETURNS: &str = "a transform returns `Row`, `Option<Row>`, `Vec<Row>` or `impl Iterator<Item = Row>`, or a `Result` of one of them";
+const RETURNS: &str =
+    "a transform returns `Row`, `Option<Row>`, `Vec<Row>` or `impl Iterator<Item = Row>`, or a `Result` of one of them";
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
     no_arguments(&arguments, "transform")?;

@@ -154,7 +154,8 @@ impl<F: PluginFunction, K: Row + Clone + PartialEq> KeyedState<F, K> {
 
     fn apply(&mut self, touched: &[usize], outcome: &Outcome) -> Result<(), Failure> {
         let states = states::read_with(&outcome.states, |state| Ok(state.to_vec()))?;
-        let expiry = outcome.expiry.as_ref().map(|column| <Option<Timestamp>>::reader(column, touched.len())).transpose()?;
+        let expiry =
+            outcome.expiry.as_ref().map(|column| <Option<Timestamp>>::reader(column, touched.len())).transpose()?;
         for (group, (place, state)) in touched.iter().zip(states).enumerate() {
             let kept = &mut self.keys[*place];
             kept.expires = expiry.as_ref().and_then(|expiry| <Option<Timestamp>>::read(expiry, group));

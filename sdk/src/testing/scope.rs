@@ -71,7 +71,10 @@ impl Scope {
         let input = batch_for(&definition, rows);
         let without_parents = apply(&input, false)?;
         let output = apply(&input, true)?;
-        assert!(output.rows == without_parents.rows, "a second call gave other rows: a function must not keep anything");
+        assert!(
+            output.rows == without_parents.rows,
+            "a second call gave other rows: a function must not keep anything"
+        );
         check_parents(output.parents.as_deref(), input.rows, output.rows.rows);
         Ok(Table::new(definition.output(), vec![output.rows]))
     }
@@ -161,14 +164,14 @@ pub(super) fn batch_for<R: Row>(definition: &Definition, rows: impl IntoIterator
 /// The batch of some rows.
 pub(super) fn batch<R: Row>(rows: impl IntoIterator<Item = R>) -> Batch {
     let mut writer = RowWriter::<R>::with_capacity(Capacity { rows: 0, bytes: 0 });
-    rows.into_iter().for_each(|row| writer.push(row, crate::raw::Source(&[])));
+    rows.into_iter().for_each(|row| writer.push(row, crate::source::Source::ANY));
     writer.finish()
 }
 
 /// The states of some keys, as a host holds them.
 pub(super) fn states(states: impl IntoIterator<Item = Option<Vec<u8>>>) -> Column {
     let mut column = <Option<Vec<u8>>>::writer(Capacity { rows: 0, bytes: 0 });
-    states.into_iter().for_each(|state| state.write(&mut column, crate::raw::Source(&[])));
+    states.into_iter().for_each(|state| state.write(&mut column, crate::source::Source::ANY));
     <Option<Vec<u8>>>::finish(column)
 }
 

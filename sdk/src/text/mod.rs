@@ -2,7 +2,7 @@
 
 mod case;
 mod number;
-mod scan;
+pub(crate) mod scan;
 mod split;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,14 @@
 //! compiler flag for it; natively, where plugins only run in tests, it is a plain loop.
 
 /// How many bytes a bitmap stands for.
-pub(super) const BLOCK: usize = 64;
+pub(crate) const BLOCK: usize = 64;
+
+/// Where in the block at `start` characters start, a bit for each. What lies behind the end of the text is 0.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+pub(crate) fn character_starts(text: &str, start: usize) -> u64 {
+    let [starts] = bitmaps(text.as_bytes(), start, |piece| [lanes::character_start(piece)]);
+    starts
+}
 
 /// Where `byte` stands in the block at `start`, a bit for each byte. What lies behind the end of the text is 0.
 #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
@@ -13,51 +20,52 @@ pub(super) fn occurrences(text: &[u8], start: usize, byte: u8) -> u64 {
     found
 }
 
-/// Finds where in a text words start and end. Blocks are to be asked for in order.
-#[derive(Debug, Clone)]
-pub(super) struct Edges {
+/// What one block tells the next about whitespace.
+///
+/// It is handed over and given back by value: an iterator that lent a part of itself would have to stay in memory as a
+/// whole, out of registers, in the loop that matters most.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Carry {
     /// Whether the byte before the block belongs to whitespace: 1 or 0.
     before: u64,
     /// The bytes of the block that belong to a whitespace character which started before it.
     spill: u64,
 }
 
-impl Edges {
-    pub(super) const fn new() -> Self {
-        Edges { before: 1, spill: 0 }
-    }
+impl Carry {
+    /// A text starts like after whitespace.
+    pub(super) const START: Carry = Carry { before: 1, spill: 0 };
+}
 
-    /// A bit for each byte of the block at `start` that is the first of a word, or the first after one. A text that
-    /// ends inside the block is followed by whitespace.
-    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
-    pub(super) fn of_block(&mut self, text: &[u8], start: usize) -> u64 {
-        let [mut spaces, wide] = bitmaps(text, start, |piece| [lanes::ascii_space(piece), lanes::wide_space(piece)]);
-        if text.len() < start + BLOCK {
-            spaces |= !0 << (text.len() - start);
-        }
-        spaces |= self.spill;
-        self.spill = 0;
-        if wide != 0 {
-            spaces |= self.wide_spaces(text, start, wide);
-        }
-        let edges = spaces ^ (spaces << 1 | self.before);
-        self.before = spaces >> (BLOCK - 1);
-        edges
+/// Where in the block at `start` words start and end: a bit for each byte that is the first of a word, or the first
+/// after one. A text that ends inside the block is followed by whitespace.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+pub(super) fn edges(text: &[u8], start: usize, carry: Carry) -> (u64, Carry) {
+    let [mut spaces, wide] = bitmaps(text, start, |piece| [lanes::ascii_space(piece), lanes::wide_space(piece)]);
+    if text.len() < start + BLOCK {
+        spaces |= !0 << (text.len() - start);
     }
+    spaces |= carry.spill;
+    let mut spill = 0;
+    if wide != 0 {
+        let bytes = wide_spaces(text, start, wide);
+        spaces |= bytes as u64;
+        spill = (bytes >> BLOCK) as u64;
+    }
+    (spaces ^ (spaces << 1 | carry.before), Carry { before: spaces >> (BLOCK - 1), spill })
+}
 
-    /// The bytes of whitespace characters outside ASCII; `wide` marks what may be their first bytes.
-    #[cold]
-    fn wide_spaces(&mut self, text: &[u8], start: usize, mut wide: u64) -> u64 {
-        let mut spaces = 0;
-        while wide != 0 {
-            let at = wide.trailing_zeros() as usize;
-            wide &= wide - 1;
-            let bytes = u128::from(wide_space(&text[start + at..])) << at;
-            spaces |= bytes as u64;
-            self.spill |= (bytes >> BLOCK) as u64;
-        }
-        spaces
+/// The bytes of whitespace characters outside ASCII, some of them beyond the block; `wide` marks what may be their
+/// first bytes.
+#[cold]
+fn wide_spaces(text: &[u8], start: usize, mut wide: u64) -> u128 {
+    let mut spaces = 0;
+    while wide != 0 {
+        let at = wide.trailing_zeros();
+        wide &= wide - 1;
+        spaces |= u128::from(wide_space(&text[start + at as usize..])) << at;
     }
+    spaces
 }
 
 /// A bit for each byte of the whitespace character outside ASCII that the text starts with; 0 if it does not.
@@ -140,6 +148,13 @@ mod lanes {
         u8x16_bitmask(v128_or(u8x16_eq(bytes, u8x16_splat(0xC2)), threes))
     }
 
+    /// Whether it is anything but a byte inside of a character.
+    #[target_feature(enable = "simd128")]
+    #[inline]
+    pub(super) fn character_start(bytes: &[u8; 16]) -> u16 {
+        i8x16_bitmask(i8x16_ge(load(bytes), i8x16_splat(-0x40)))
+    }
+
     /// The compiler makes one load of it.
     #[target_feature(enable = "simd128")]
     #[inline]
@@ -164,6 +179,11 @@ mod lanes {
     /// Whether it may start another whitespace character.
     pub(super) fn wide_space(bytes: &[u8; 16]) -> u16 {
         ask(bytes, |byte| matches!(byte, 0xC2 | 0xE1..=0xE3))
+    }
+
+    /// Whether it is anything but a byte inside of a character.
+    pub(super) fn character_start(bytes: &[u8; 16]) -> u16 {
+        ask(bytes, |byte| byte as i8 >= -0x40)
     }
 
     #[inline(always)]

@@ -3,6 +3,7 @@
 use std::iter::FusedIterator;
 
 use super::scan::{BLOCK, occurrences};
+use crate::unchecked::{Marker, Marks};
 
 /// Where a byte stands first.
 ///
@@ -32,39 +33,25 @@ pub fn find(text: impl AsRef<[u8]>, byte: u8) -> Option<usize> {
 #[inline]
 pub fn split(text: &str, separator: u8) -> Split<'_> {
     assert!(separator.is_ascii(), "the separator {separator:#04x} is not ASCII: use `str::split` with a `char`");
-    Split { text, separator, part: Some(0), block: 0, next_block: 0, pending: 0 }
+    Split { marks: Marks::new(text, Separators(separator)), part: Some(0) }
 }
 
 /// The iterator that [`split`] gives.
 #[derive(Debug, Clone)]
 pub struct Split<'a> {
-    text: &'a str,
-    separator: u8,
+    marks: Marks<'a, Separators>,
     /// Where the next part starts; none when the last has been given.
     part: Option<usize>,
-    /// Where the block starts that is being looked at.
-    block: usize,
-    /// Where the one after it starts.
-    next_block: usize,
-    /// A bit for each separator in the block that has not been passed.
-    pending: u64,
 }
 
-impl Split<'_> {
-    /// The next separator; none at the end of the text.
+/// Marks where a byte stands.
+#[derive(Debug, Clone)]
+struct Separators(u8);
+
+impl Marker for Separators {
     #[inline(always)]
-    fn separator(&mut self) -> Option<usize> {
-        while self.pending == 0 {
-            if self.next_block >= self.text.len() {
-                return None;
-            }
-            self.block = self.next_block;
-            self.next_block += BLOCK;
-            self.pending = occurrences(self.text.as_bytes(), self.block, self.separator);
-        }
-        let separator = self.block + self.pending.trailing_zeros() as usize;
-        self.pending &= self.pending - 1;
-        Some(separator)
+    fn block(&mut self, text: &str, start: usize) -> u64 {
+        occurrences(text.as_bytes(), start, self.0)
     }
 }
 
@@ -74,9 +61,10 @@ impl<'a> Iterator for Split<'a> {
     #[inline(always)]
     fn next(&mut self) -> Option<&'a str> {
         let start = self.part?;
-        let end = self.separator();
+        let end = self.marks.next();
         self.part = end.map(|end| end + 1);
-        Some(&self.text[start..end.unwrap_or(self.text.len())])
+        let text = self.marks.text();
+        Some(&text[start..end.unwrap_or(text.len())])
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::iter::FusedIterator;
 
-use super::scan::{BLOCK, Edges};
+use super::scan::{Carry, edges};
+use crate::unchecked::{Marker, Marks};
 
 /// The words of a text: what stands between runs of whitespace.
 ///
@@ -14,37 +15,23 @@ use super::scan::{BLOCK, Edges};
 /// ```
 #[inline]
 pub fn words(text: &str) -> Words<'_> {
-    Words { text, edges: Edges::new(), block: 0, next_block: 0, pending: 0 }
+    Words(Marks::new(text, Edges(Carry::START)))
 }
 
 /// The iterator that [`words`] gives.
 #[derive(Debug, Clone)]
-pub struct Words<'a> {
-    text: &'a str,
-    edges: Edges,
-    /// Where the block starts that is being looked at.
-    block: usize,
-    /// Where the one after it starts.
-    next_block: usize,
-    /// A bit for each edge in the block that has not been passed.
-    pending: u64,
-}
+pub struct Words<'a>(Marks<'a, Edges>);
 
-impl Words<'_> {
-    /// The next place where a word starts or has just ended; none at the end of the text.
+/// Marks where words start and end.
+#[derive(Debug, Clone)]
+struct Edges(Carry);
+
+impl Marker for Edges {
     #[inline(always)]
-    fn edge(&mut self) -> Option<usize> {
-        while self.pending == 0 {
-            if self.next_block >= self.text.len() {
-                return None;
-            }
-            self.block = self.next_block;
-            self.next_block += BLOCK;
-            self.pending = self.edges.of_block(self.text.as_bytes(), self.block);
-        }
-        let edge = self.block + self.pending.trailing_zeros() as usize;
-        self.pending &= self.pending - 1;
-        Some(edge)
+    fn block(&mut self, text: &str, start: usize) -> u64 {
+        let (edges, carry) = edges(text.as_bytes(), start, self.0);
+        self.0 = carry;
+        edges
     }
 }
 
@@ -53,9 +40,7 @@ impl<'a> Iterator for Words<'a> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<&'a str> {
-        let start = self.edge()?;
-        let end = self.edge().unwrap_or(self.text.len());
-        Some(&self.text[start..end])
+        self.0.between()
     }
 }
 

@@ -9,23 +9,28 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use clap::Args;
 
 use self::progress::{Reporter, Show};
-use super::{PipelineArgs, failure::Failure, pipeline::prepare, plugin};
+use super::{
+    PipelineArgs,
+    failure::{Failure, output_closed},
+    pipeline::prepare,
+    plugin,
+};
 use crate::{
-    manifest::{Diagnostics, Manifest, SinkConnector, parse_duration},
-    runtime::{Control, Environment, Pipeline, SystemClock, Watch, drive},
+    manifest::{Diagnostics, Manifest, SinkConnector, SinkSpec, parse_duration},
+    runtime::{Control, Environment, Pipeline, RunError, SystemClock, Watch, drive},
     sink::MemoryTables,
     state::RedbStore,
 };
 
 const EXAMPLE: &str = "\
-Ctrl-C finishes the epoch, commits it and exits with 0; a second one leaves at once, with 130. Either way the next start goes
-on where the checkpoint stands.
+Ctrl-C finishes the epoch, commits it and exits with 0; a second one leaves at
+once, with 130. Either way the next start goes on where the checkpoint stands.
 
 Example:
   tidemill run wordcount.toml
   tidemill run wordcount.toml --set trigger=once --checkpoint /tmp/try
   tidemill run wordcount.toml --watch
-  tidemill run wordcount.toml --timeout 30s --progress json | jq .numInputRows";
+  tidemill run wordcount.toml --timeout 30s --progress json | jq .batchId";
 
 /// Run a pipeline in the foreground
 ///
@@ -65,7 +70,7 @@ impl Run {
         let control = Arc::new(Control::default());
         stop::on_signal(&control)?;
         let clock = Arc::new(SystemClock::start());
-        let prints = prepared.manifest.sinks.iter().any(|sink| matches!(sink.connector, SinkConnector::Console(_)));
+        let prints = prepared.manifest.sinks.iter().any(is_console);
         let mut reporter = Reporter::new(self.progress.settle(prints), &prepared, clock.clone(), control.clone());
         let store = RedbStore::open(&checkpoint)?;
         let environment =
@@ -75,8 +80,9 @@ impl Run {
         let _timeout = self.timeout.map(|time| stop::after(time, &control));
         let _watch = watched.map(|watched| watch::spawn(watched, self, loader.clone(), control));
         let outcome = drive(&mut pipeline, &mut reporter);
-        reporter.finish()?;
-        Ok(outcome?)
+        let reported = reporter.finish();
+        outcome.map_err(|error| failure(error, &pipeline.prepared().manifest))?;
+        reported
     }
 
     fn read(&self) -> Result<Manifest, Diagnostics> {
@@ -88,5 +94,22 @@ impl Run {
     fn checkpoint_of(&self, manifest: &Manifest) -> PathBuf {
         let beside = || self.pipeline.folder().join(".tidemill").join(&manifest.name);
         self.checkpoint.clone().or_else(|| manifest.checkpoint.clone()).unwrap_or_else(beside)
+    }
+}
+
+fn is_console(sink: &SinkSpec) -> bool {
+    matches!(sink.connector, SinkConnector::Console(_))
+}
+
+/// A console sink that finds standard output closed is a pipeline's error like any other, but `tidemill run ... | head` has
+/// done what it should.
+fn failure(error: RunError, manifest: &Manifest) -> Failure {
+    match &error {
+        RunError::Sink { part, .. }
+            if manifest.sinks.iter().any(|sink| &sink.name.value == part && is_console(sink)) && output_closed() =>
+        {
+            Failure::Closed
+        }
+        _ => error.into(),
     }
 }

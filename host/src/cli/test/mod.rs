@@ -33,8 +33,9 @@ use crate::{
 };
 
 const EXAMPLE: &str = "\
-Rows are JSON objects, a line each, with the columns the function reads; they are written as they are read by a files source with
-format = \"json\". A reducer gets all rows as one group. Of a batch handler each result names its outlet.
+Rows are JSON objects, a line each, with the columns the function reads, written
+as for a files source with format = \"json\". A reducer gets all rows as one
+group. Each row from a batch handler comes with the name of its outlet.
 
 Example:
   echo '{\"value\": \"to be or not\"}' | tidemill test words.wasm tokenize
@@ -83,12 +84,12 @@ fn find<'a>(file: &'a PluginFile, name: &str) -> Result<&'a Function, Failure> {
     let description = file.plugin.description();
     let Some(function) = description.function(name) else {
         let names: Vec<&str> = description.functions.iter().map(|function| function.name.as_str()).collect();
-        let near = nearest(name, names.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+        let near =
+            nearest(name, names.iter().copied()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         let has = names.join(", ");
         return Err(Failure::refused(format!(
-            "plugin `{}` has no function `{name}`{}; it has: {has}",
-            description.name,
-            near.unwrap_or_default()
+            "plugin `{}` has no function `{name}`; it has: {has}{near}",
+            description.name
         )));
     };
     if function.role == Role::KeyedState {

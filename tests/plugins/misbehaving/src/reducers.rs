@@ -1,0 +1,57 @@
+//! Reducers. Those that do it right count rows; a state is the number as text.
+
+use crate::{
+    Misbehaving,
+    bindings::exports::tidemill::plugin::reducer::Guest,
+    catalog,
+    wire::{BAD, Batch, Column, Failure, Values, lines, text, text_batch},
+};
+
+impl Guest for Misbehaving {
+    fn accumulate(handle: u32, states: Column, groups: Vec<u32>, input: Batch) -> Result<Column, Failure> {
+        if catalog::name(handle) == "reducer_panics" && lines(&input).contains(&BAD) {
+            panic!("this row is beyond me");
+        }
+        let mut counts = numbers(&states);
+        groups.iter().for_each(|&group| counts[group as usize] += 1);
+        Ok(match catalog::name(handle) {
+            "states_missing" => column(&counts[1..]),
+            "states_of_text" => Column { values: Values::Utf8(text(counts.iter().map(u64::to_string))), validity: None },
+            _ => column(&counts),
+        })
+    }
+
+    fn merge(handle: u32, left: Column, right: Column) -> Result<Column, Failure> {
+        let sums: Vec<u64> = numbers(&left).iter().zip(numbers(&right)).map(|(left, right)| left + right).collect();
+        Ok(match catalog::name(handle) {
+            "merge_loses_one" => column(&sums[1..]),
+            _ => column(&sums),
+        })
+    }
+
+    fn retract(_: u32, states: Column, _: Column) -> Result<Column, Failure> {
+        Ok(states)
+    }
+
+    fn finish(handle: u32, states: Column) -> Result<Batch, Failure> {
+        let counts: Vec<String> = numbers(&states).iter().map(u64::to_string).collect();
+        Ok(match catalog::name(handle) {
+            "finish_panics" => panic!("no end is good enough for me"),
+            "finish_loses_one" => text_batch(&counts[1..]),
+            _ => text_batch(&counts),
+        })
+    }
+}
+
+fn numbers(states: &Column) -> Vec<u64> {
+    let Values::Binary(values) = &states.values else { panic!("states are binary") };
+    let number = |row: &[i32]| {
+        let digits = &values.data[row[0] as usize..row[1] as usize];
+        std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0)
+    };
+    values.offsets.windows(2).map(number).collect()
+}
+
+fn column(numbers: &[u64]) -> Column {
+    Column { values: Values::Binary(text(numbers.iter().map(u64::to_string))), validity: None }
+}
