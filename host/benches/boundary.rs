@@ -9,6 +9,7 @@ use arrow::{
         Array, AsArray, BooleanArray, Float64Array, Float64Builder, Int64Array, Int64Builder, RecordBatch, StringArray,
         StringBuilder,
     },
+    buffer::BooleanBuffer,
     compute::filter_record_batch,
     datatypes::{Float64Type, Int64Type},
 };
@@ -112,8 +113,8 @@ fn native_identity(batch: &RecordBatch) -> RecordBatch {
 fn native_filter(batch: &RecordBatch) -> RecordBatch {
     let (ids, sensors, values) = columns(batch);
     let keep = |row: usize| values.value(row) > 50.0 && ids.value(row) >= 0 && !sensors.value(row).is_empty();
-    let mask = BooleanArray::from((0..batch.num_rows()).map(keep).collect::<Vec<bool>>());
-    filter_record_batch(batch, &mask).expect("a bit for each row")
+    let mask = BooleanBuffer::collect_bool(batch.num_rows(), keep);
+    filter_record_batch(batch, &BooleanArray::new(mask, None)).expect("a bit for each row")
 }
 
 fn columns(batch: &RecordBatch) -> (&Int64Array, &StringArray, &Float64Array) {

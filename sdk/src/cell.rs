@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use crate::{
     Date, Timestamp,
     bitmap::{Bits, BitsWriter},
+    source::Source,
     unchecked::Variables,
     variable::VariableWriter,
-    source::Source,
     wire::{Column, DataType, Failure, Values},
 };
 
@@ -63,6 +63,7 @@ pub trait ReadCell<'a>: Cell {
 /// Values of a fixed number of bytes: the column is the vector.
 macro_rules! fixed {
     ($cell:ty, $variant:ident, $raw:ty, $to_raw:expr, $from_raw:expr) => {
+        #[diagnostic::do_not_recommend]
         impl Cell for $cell {
             const TYPE: DataType = DataType::$variant;
             type Writer = Vec<$raw>;

@@ -16,10 +16,10 @@ use crate::{
 
 /// A function that a host can call: the attribute of its role makes it one.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a function of a plugin",
+    message = "this is not a function of a plugin",
     label = "no role",
-    note = "write `#[transform]`, `#[filter]`, `#[keyed_state]` or `#[batch_handler]` above `fn {Self}`, or `#[reducer]` above \
-            `impl Reducer for {Self}`"
+    note = "write `#[transform]`, `#[filter]`, `#[keyed_state]` or `#[batch_handler]` above the function, or `#[reducer]` above \
+            the `impl Reducer`"
 )]
 pub trait PluginFunction {
     /// What the host needs to know about it.
@@ -46,18 +46,24 @@ type OutletColumns = (&'static str, fn() -> Vec<Field>);
 /// Makes a function with a config out of a function.
 type Prepare = Box<dyn Fn(Option<&str>) -> Result<Prepared, String>>;
 
+type Transform = dyn Fn(&Batch, bool) -> Result<Output, Failure>;
+type Filter = dyn Fn(&Batch) -> Result<Vec<u8>, Failure>;
+type Update = dyn Fn(&Work) -> Result<Outcome, Failure>;
+type Migrate = fn(u32, &Column) -> Result<Column, Failure>;
+type Handler = dyn Fn(u64, &Batch) -> Result<(), Failure>;
+
 /// A function with its config, ready to be called.
 pub(crate) enum Prepared {
     /// Rows in, rows out.
-    Transform(Box<dyn Fn(&Batch, bool) -> Result<Output, Failure>>),
+    Transform(Box<Transform>),
     /// Which rows stay.
-    Filter(Box<dyn Fn(&Batch) -> Result<Vec<u8>, Failure>>),
+    Filter(Box<Filter>),
     /// Rows of a group folded into a state.
     Reducer(Box<dyn Folds>),
     /// A state per key.
-    KeyedState(Box<dyn Fn(&Work) -> Result<Outcome, Failure>>, fn(u32, &Column) -> Result<Column, Failure>),
+    KeyedState(Box<Update>, Migrate),
     /// Called with every batch.
-    BatchHandler(Box<dyn Fn(u64, &Batch) -> Result<(), Failure>>),
+    BatchHandler(Box<Handler>),
 }
 
 impl Prepared {
@@ -120,7 +126,7 @@ impl Definition {
         doc: &'static str,
         state_version: u32,
         update: fn(&C, &Work) -> Result<Outcome, Failure>,
-        migrate: fn(u32, &Column) -> Result<Column, Failure>,
+        migrate: Migrate,
     ) -> Self {
         let prepare = move |config| Prepared::KeyedState(Box::new(move |work| update(&config, work)), migrate);
         Definition {

@@ -155,6 +155,7 @@ fn pairwise<S: Serialize + DeserializeOwned>(
 /// The row of a reducer that is an associative function of two values: one column, `value`.
 pub struct Value<T>(T);
 
+#[diagnostic::do_not_recommend]
 impl<T: Cell + 'static> Row for Value<T> {
     type Static = Self;
     type Writer = T::Writer;
@@ -221,7 +222,7 @@ where
         }
     }
 
-    fn finish<'a>(&self, state: &'a Option<T>) -> Value<T> {
+    fn finish(&self, state: &Option<T>) -> Value<T> {
         Value(state.clone().expect("a group has a value as soon as it has a row"))
     }
 }

@@ -58,10 +58,10 @@ pub fn column<'a, T: ReadCell<'a>>(batch: &'a Batch, index: usize, name: &str) -
     let column =
         batch.columns.get(index).ok_or_else(|| Failure::of_call(format!("no column `{name}` in the batch")))?;
     let named = |failure: Failure| Failure { message: format!("column `{name}`: {}", failure.message), ..failure };
-    if let (false, Some(validity)) = (T::NULLABLE, &column.validity) {
-        if let Some(row) = Bits::new(validity, rows).map_err(named)?.first_unset(rows) {
-            return Err(named(Failure::of_row(row, "no value, and the field is no `Option`")));
-        }
+    if let (false, Some(validity)) = (T::NULLABLE, &column.validity)
+        && let Some(row) = Bits::new(validity, rows).map_err(named)?.first_unset(rows)
+    {
+        return Err(named(Failure::of_row(row, "no value, and the field is no `Option`")));
     }
     T::reader(column, rows).map_err(named)
 }

@@ -1,6 +1,7 @@
 //! The words of the boundary, as the bindings spell them.
 
-pub use crate::bindings::tidemill::plugin::types::{Batch, Column, DataType, Failure, Field, Values, Variable};
+pub use crate::bindings::tidemill::plugin::types::{Batch, Column, Failure, Field};
+pub(crate) use crate::bindings::tidemill::plugin::types::{DataType, Values, Variable};
 
 impl Failure {
     /// The whole call failed.

@@ -46,7 +46,8 @@ pub fn repository() -> &'static Path {
 fn build() -> PathBuf {
     // The cargo that runs the tests, or, when they are run by hand, the one that has built them.
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
-    cargo.args(["build", "--release", "--package", "tidemill", "--bin", "tidemill"]);
+    // No --package: it would choose other features of shared crates, and build half of them again.
+    cargo.args(["build", "--release", "--bin", "tidemill"]);
     cargo.args(["--message-format", "json-render-diagnostics"]).current_dir(repository()).stderr(Stdio::inherit());
     for (name, _) in env::vars_os() {
         if name.to_str().is_some_and(|name| SET_BY_CARGO.iter().any(|prefix| name.starts_with(prefix))) {
@@ -57,6 +58,6 @@ fn build() -> PathBuf {
     assert!(output.status.success(), "tidemill does not build: cargo ended with {}", output.status);
     let messages = String::from_utf8_lossy(&output.stdout);
     let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let executable = artifacts.filter_map(|artifact| Some(PathBuf::from(artifact.get("executable")?.as_str()?))).last();
-    executable.expect("cargo names the binary it has built")
+    let mut executables = artifacts.filter_map(|artifact| Some(PathBuf::from(artifact.get("executable")?.as_str()?)));
+    executables.next().expect("cargo names the binary it has built")
 }

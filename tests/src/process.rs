@@ -1,6 +1,7 @@
 //! A process under test. No wait for it is longer than [`PATIENCE`], and it does not outlive its test.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read},
     process::{Child, Command, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
@@ -58,6 +59,20 @@ impl Running {
         next(&self.stderr, &mut self.child)
     }
 
+    /// The next line of standard error; none when it has ended. Until it comes, lines of standard output are taken, so that
+    /// the process is not held up.
+    pub fn stderr_line_beside(&mut self, mut stdout_line: impl FnMut(&str)) -> Option<String> {
+        const GLANCE: Duration = Duration::from_millis(10);
+        for _ in 0..PATIENCE.as_millis() / GLANCE.as_millis() {
+            self.stdout.try_iter().for_each(|line| stdout_line(&line));
+            match self.stderr.recv_timeout(GLANCE) {
+                Err(RecvTimeoutError::Timeout) => {}
+                line => return line.ok(),
+            }
+        }
+        panic!("the process has said nothing on standard error for {PATIENCE:?}");
+    }
+
     /// Closes the reading end of standard output, as `head` does when it has seen enough.
     pub fn close_stdout(&mut self) {
         self.stdout = mpsc::sync_channel(0).1;
@@ -66,6 +81,13 @@ impl Running {
     /// Sends what Ctrl-C sends.
     pub fn interrupt(&self) {
         kill_process(Pid::from_child(&self.child), Signal::INT).expect("it has not been waited for, so it is there");
+    }
+
+    /// The most memory it has had so far, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("Linux has /proc");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a process has a peak");
+        peak.trim().trim_end_matches(" kB").parse::<u64>().expect("it is a number of kilobytes") << 10
     }
 
     /// Waits for its end.

@@ -1,51 +1,9 @@
 //! The command line as users meet it: help, exit codes, errors, and how a run starts, reports, stops and goes on.
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use serde_json::Value;
-use tempfile::TempDir;
-use tidemill_tests::{Finished, Running, repository, tidemill};
-
-/// A folder with a pipeline in it.
-struct Folder(TempDir);
-
-impl Folder {
-    fn with(manifest: &str) -> Self {
-        let folder = Folder(TempDir::new().unwrap());
-        folder.write("pipeline.toml", manifest);
-        folder
-    }
-
-    fn write(&self, file: &str, text: &str) {
-        let path = self.path(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    fn path(&self, file: &str) -> PathBuf {
-        self.0.path().join(file)
-    }
-
-    /// A call in this folder.
-    fn start(&self, arguments: &[&str]) -> Running {
-        Running::start(tidemill(arguments.iter().copied()).current_dir(&self.0))
-    }
-
-    fn run(&self, arguments: &[&str]) -> Finished {
-        self.start(arguments).finish()
-    }
-
-    /// What a files sink has written, all files together, as it stands in their order.
-    fn output(&self, folder: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.path(folder)).unwrap().map(|entry| entry.unwrap().path());
-        let mut parts: Vec<PathBuf> = entries.filter(|path| path.is_file()).collect();
-        parts.sort();
-        parts
-            .iter()
-            .flat_map(|part| fs::read_to_string(part).unwrap().lines().map(str::to_owned).collect::<Vec<_>>())
-            .collect()
-    }
-}
+use tidemill_tests::{Folder, Running, repository, tidemill};
 
 /// Rows without end, counted into memory: nothing on standard output but what the command line itself puts there.
 const RATE: &str = r#"
@@ -82,6 +40,11 @@ path = "out"
 format = "text"
 "#;
 
+/// The same, printed.
+fn printed() -> Folder {
+    Folder::with(&COPY.replace("type = \"files\"\npath = \"out\"\nformat = \"text\"", "type = \"console\""))
+}
+
 /// One epoch with more rows than fit into a pipe, all printed.
 fn long_table() -> Folder {
     let folder = Folder::with(
@@ -109,7 +72,8 @@ fn progress(line: &str) -> Value {
 }
 
 fn offset(progress: &Value, which: &str) -> u64 {
-    progress["sources"][0][which].as_str().unwrap().parse().unwrap()
+    let offset = progress["sources"][0][which].as_str().expect("the source has read something");
+    offset.parse().expect("a rate source counts")
 }
 
 /// Help is on standard output and ends well, because it was asked for; every command shows how it is used, and exit codes are
@@ -125,9 +89,8 @@ fn help_is_complete() {
         assert!(help.stdout().contains(&format!("\n  {command} ")), "{}", help.stdout());
         let help = Running::start(&mut tidemill([command, "--help"])).finish();
         assert_eq!(help.code, Some(0), "{command}");
-        let example = format!("Example:\n  ");
         assert!(
-            help.stdout().contains(&example) && help.stdout().contains(&format!("tidemill {command} ")),
+            help.stdout().contains("Example:\n  ") && help.stdout().contains(&format!("tidemill {command} ")),
             "{command}"
         );
     }
@@ -162,7 +125,7 @@ fn a_wrong_command_line_exits_with_2() {
 fn a_wrong_log_filter_is_refused() {
     let folder = Folder::with(RATE);
     let mut command = tidemill(["validate", "pipeline.toml"]);
-    let finished = Running::start(command.current_dir(&folder.0).env("TIDEMILL_LOG", "=loud=")).finish();
+    let finished = Running::start(command.current_dir(folder.path("")).env("TIDEMILL_LOG", "=loud=")).finish();
     assert_eq!(finished.code, Some(2));
     assert!(finished.stderr().contains("TIDEMILL_LOG is `=loud=`"), "{}", finished.stderr());
 }
@@ -222,8 +185,7 @@ fn explain_as_json() {
 /// The smallest pipeline: lines in, a table out.
 #[test]
 fn a_run_prints_its_table() {
-    let folder =
-        Folder::with(&COPY.replace("type = \"files\"\npath = \"out\"\nformat = \"text\"", "type = \"console\""));
+    let folder = printed();
     folder.write("in/a.txt", "high tide\nlow tide\n");
     let finished = folder.run(&["run", "pipeline.toml"]);
     assert_eq!(finished.code, Some(0), "{}", finished.stderr());
@@ -244,27 +206,17 @@ fn a_second_run_goes_on_from_the_checkpoint() {
     assert!(folder.path(".tidemill/copy").is_dir());
 }
 
-/// Another checkpoint is another history; with it the same files are read anew.
+/// A checkpoint is a history: with the same one there is nothing new, with another the same files are read anew.
 #[test]
 fn the_checkpoint_can_be_elsewhere() {
-    let folder = Folder::with(RATE);
-    for epoch in [0, 1] {
-        let run = folder.run(&[
-            "run",
-            "pipeline.toml",
-            "--checkpoint",
-            "mine",
-            "--set",
-            "trigger=once",
-            "--progress",
-            "json",
-        ]);
-        // The first rows may not be due yet when the first epoch starts.
+    let folder = printed();
+    folder.write("in/a.txt", "high tide\n");
+    let batches = |checkpoint: &str| {
+        let run = folder.run(&["run", "pipeline.toml", "--checkpoint", checkpoint]);
         assert_eq!(run.code, Some(0), "{}", run.stderr());
-        assert!(
-            run.stdout.len() <= 1 && run.stdout.iter().all(|line| progress(line)["batchId"].as_u64() <= Some(epoch))
-        );
-    }
+        run.stdout.iter().filter(|line| line.starts_with("Batch: ")).count()
+    };
+    assert_eq!((batches("mine"), batches("mine"), batches("yours")), (1, 0, 1));
     assert!(folder.path("mine").is_dir() && !folder.path(".tidemill").exists());
 }
 
@@ -404,4 +356,130 @@ fn a_plugin_is_built_inspected_and_tried() {
     let unknown = folder.run(&["test", file, "tokenise"]);
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.stderr().contains("it has: tokenize; did you mean `tokenize`?"), "{}", unknown.stderr());
+}
+
+/// Two runs must not share a checkpoint: the second says so instead of waiting or doing harm.
+#[test]
+fn a_checkpoint_belongs_to_one_run_at_a_time() {
+    let folder = Folder::with(RATE);
+    let mut running = folder.start(&["run", "pipeline.toml", "--progress", "json"]);
+    running.stdout_line().unwrap();
+    let second = folder.run(&["run", "pipeline.toml"]);
+    assert_eq!(second.code, Some(1));
+    assert!(second.stderr().starts_with("error: checkpoint `.tidemill/rate/"), "{}", second.stderr());
+    assert!(second.stderr().contains("is in use by another process"), "{}", second.stderr());
+    running.interrupt();
+    assert_eq!(running.finish().code, Some(0));
+}
+
+/// A component with one more custom section, which nobody reads: another module that does the same.
+fn with_another_digest(module: &[u8]) -> Vec<u8> {
+    let name = b"note";
+    let length = u8::try_from(name.len()).expect("the name is short");
+    [module, &[0, length + 1, length], name].concat()
+}
+
+/// A plugin changes under a running pipeline: a good one is swapped in between two epochs, one that is no plugin is refused, a
+/// manifest that does not fit is refused, and meanwhile no row is lost or doubled.
+#[test]
+fn a_changed_plugin_is_swapped_between_two_epochs() {
+    let folder = Folder::with(
+        r#"
+name = "swap"
+trigger = { every = "50ms" }
+
+[plugins.words]
+path = "words.wasm"
+
+[sources.numbers]
+type = "rate"
+rows_per_second = 1000
+
+[transforms.lines]
+inputs = ["numbers"]
+select = ["cast(value as varchar) as value"]
+
+[transforms.words]
+inputs = ["lines"]
+call = "words.tokenize"
+
+[sinks.copies]
+inputs = ["words"]
+type = "files"
+path = "out"
+format = "text"
+"#,
+    );
+    let source = repository().join("guest-examples/word-count");
+    let built = folder.run(&["build", source.to_str().unwrap()]);
+    let old = fs::read(&built.stdout[0]).unwrap();
+    // Moved into place, so that no half-written file is ever seen.
+    let replace = |file: &str, content: &[u8]| {
+        fs::write(folder.path("new"), content).unwrap();
+        fs::rename(folder.path("new"), folder.path(file)).unwrap();
+    };
+    replace("words.wasm", &old);
+    let mut running = folder.start(&["run", "pipeline.toml", "--watch", "--progress", "json"]);
+    let mut seen = Seen::default();
+    seen.take(&running.stdout_line().unwrap());
+
+    replace("words.wasm", &old[..old.len() / 2]);
+    seen.until(&mut running, "refused, the pipeline runs on as it was:");
+    seen.until(&mut running, "error: words.wasm is damaged or cut short");
+
+    replace("words.wasm", &with_another_digest(&old));
+    let swapped = seen.until(&mut running, "swapped before epoch ");
+    let (epoch, change) = swapped["swapped before epoch ".len()..].split_once(": ").unwrap();
+    let digests = change.strip_prefix("words (").and_then(|digests| digests.strip_suffix(')')).unwrap();
+    let (before, after) = digests.split_once(" -> ").unwrap();
+
+    let manifest = fs::read_to_string(folder.path("pipeline.toml")).unwrap();
+    replace("pipeline.toml", manifest.replace("words.tokenize", "words.tokenise").as_bytes());
+    seen.until(&mut running, "refused, the pipeline runs on as it was:");
+    seen.until(&mut running, "error: plugin `words` has no function `tokenise`");
+
+    seen.take(&running.stdout_line().unwrap());
+    running.interrupt();
+    let finished = running.finish();
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr());
+    finished.stdout.iter().for_each(|line| seen.take(line));
+    let swapped_at: usize = epoch.parse().unwrap();
+    assert!((1..seen.modules.len()).contains(&swapped_at), "{swapped} of {} epochs", seen.modules.len());
+    for (epoch, module) in seen.modules.iter().enumerate() {
+        assert!(
+            module.starts_with(if epoch < swapped_at { before } else { after }),
+            "epoch {epoch}: {module}; {swapped}"
+        );
+    }
+    let numbers: Vec<String> = (0..seen.offset).map(|number| number.to_string()).collect();
+    assert!(folder.output("out") == numbers, "rows were lost, doubled or moved");
+}
+
+/// What the epochs of a run report. They must follow one another without a gap.
+#[derive(Default)]
+struct Seen {
+    offset: u64,
+    /// The module that each epoch ran with.
+    modules: Vec<String>,
+}
+
+impl Seen {
+    fn take(&mut self, line: &str) {
+        let progress = progress(line);
+        let expected = (Some(self.modules.len() as u64), self.offset);
+        assert_eq!((progress["batchId"].as_u64(), offset(&progress, "startOffset")), expected);
+        self.offset = offset(&progress, "endOffset");
+        self.modules.push(progress["modules"]["words"].as_str().expect("the pipeline has this plugin").to_owned());
+    }
+
+    /// Takes what the run reports until standard error has a line that begins like this.
+    fn until(&mut self, running: &mut Running, beginning: &str) -> String {
+        loop {
+            let line = running.stderr_line_beside(|line| self.take(line));
+            let line = line.unwrap_or_else(|| panic!("it has ended without a line that begins with `{beginning}`"));
+            if line.starts_with(beginning) {
+                return line;
+            }
+        }
+    }
 }

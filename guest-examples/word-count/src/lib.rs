@@ -7,7 +7,7 @@ struct Line<'a> {
     value: &'a str,
 }
 
-#[derive(Row)]
+#[derive(Row, Debug, PartialEq)]
 struct Word<'a> {
     word: &'a str,
 }
@@ -19,3 +19,17 @@ fn tokenize<'a>(line: Line<'a>) -> impl Iterator<Item = Word<'a>> {
 }
 
 plugin!(tokenize);
+
+#[cfg(test)]
+mod tests {
+    use tidemill_sdk::testing;
+
+    use super::*;
+
+    #[test]
+    fn a_line_becomes_its_words() {
+        let lines = ["time and  tide", "", "\twait"].map(|value| Line { value });
+        let words = testing::transform::<tokenize>(lines).unwrap();
+        assert_eq!(words.rows::<Word>(), ["time", "and", "tide", "wait"].map(|word| Word { word }));
+    }
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{
-    failure::{Failure, print},
+    failure::{Failure, print_text},
     plugin,
 };
 use crate::toolchain;
@@ -31,7 +31,7 @@ impl Build {
         let file = plugin::load(&path)?;
         let functions = file.plugin.description().functions.iter();
         let functions: Vec<String> = functions.map(|f| format!("{} ({})", f.name, f.role.name())).collect();
-        print(format!(
+        print_text(&format!(
             "{}\n  {} bytes, sha256 {}...\n  {}\n",
             file.path.display(),
             file.bytes,

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{
     Format, PipelineArgs,
-    failure::{Failure, print},
+    failure::{Failure, print, print_text},
 };
 use crate::plan;
 
@@ -28,11 +28,12 @@ impl Explain {
     pub(super) fn run(self) -> Result<(), Failure> {
         let prepared = self.pipeline.prepare()?;
         let explained = plan::explain(&prepared.manifest, &prepared.plan);
-        print(match self.format {
-            Format::Text => explained.to_string(),
+        match self.format {
+            Format::Text => print_text(&explained.to_string()),
             Format::Json => {
-                serde_json::to_string_pretty(&explained).expect("text, numbers and lists can be written as JSON") + "\n"
+                let json = serde_json::to_string_pretty(&explained);
+                print(json.expect("text, numbers and lists can be written as JSON") + "\n")
             }
-        })
+        }
     }
 }

@@ -35,6 +35,8 @@ pub(super) enum Failure {
 pub(super) enum Reason {
     Text(String),
     Manifest(Diagnostics),
+    /// A crate that does not build: mostly a compiler's words, in colour if it was asked for that.
+    Build(BuildError),
 }
 
 impl Failure {
@@ -65,8 +67,9 @@ impl Reason {
             Reason::Manifest(faults) if screen::coloured() => faults.styled(),
             Reason::Manifest(faults) => faults.to_string(),
             // A compiler's words begin like this by themselves.
-            Reason::Text(text) if text.starts_with("error") || text.starts_with("warning") => text.clone(),
-            Reason::Text(text) => format!("{} {text}", screen::bold_red("error:")),
+            Reason::Build(BuildError(text)) if text.starts_with("error") || text.starts_with("warning") => text.clone(),
+            Reason::Build(BuildError(text)) => format!("{} {text}", screen::bold_red("error:")),
+            Reason::Text(text) => format!("{} {}", screen::bold_red("error:"), screen::printable(text)),
         }
     }
 }
@@ -75,7 +78,8 @@ impl From<PrepareError> for Reason {
     fn from(error: PrepareError) -> Self {
         match error {
             PrepareError::Manifest(faults) => Reason::Manifest(faults),
-            other => Reason::Text(other.to_string()),
+            PrepareError::Build(error) => Reason::Build(error),
+            PrepareError::Load(error) => Reason::Text(error.to_string()),
         }
     }
 }
@@ -100,7 +104,7 @@ impl From<LoadError> for Failure {
 
 impl From<BuildError> for Failure {
     fn from(error: BuildError) -> Self {
-        Failure::failed(error.to_string())
+        Failure::Failed(Reason::Build(error))
     }
 }
 
@@ -112,7 +116,7 @@ impl From<ScaffoldError> for Failure {
 
 impl From<CheckpointError> for Failure {
     fn from(error: CheckpointError) -> Self {
-        Failure::failed(format!("checkpoint: {error}"))
+        Failure::failed(error.to_string())
     }
 }
 
@@ -134,6 +138,11 @@ pub(super) fn output_closed() -> bool {
     let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut watched, Some(&now)).is_ok() && watched[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
+}
+
+/// Writes text for people to standard output. What plugins say of themselves may be in it.
+pub(super) fn print_text(text: &str) -> Result<(), Failure> {
+    print(screen::printable(text))
 }
 
 /// Writes a command's result to standard output.

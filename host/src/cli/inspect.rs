@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     Format,
-    failure::{Failure, print},
+    failure::{Failure, print, print_text},
     plugin::{self, PluginFile},
 };
 use crate::{
@@ -40,10 +40,12 @@ pub(super) struct Inspect {
 impl Inspect {
     pub(super) fn run(self) -> Result<(), Failure> {
         let file = plugin::load(&self.file)?;
-        print(match self.format {
-            Format::Text => text(&file).expect("a string takes any text"),
-            Format::Json => serde_json::to_string_pretty(&Inspected::of(&file)).expect("it is made for JSON") + "\n",
-        })
+        match self.format {
+            Format::Text => print_text(&text(&file).expect("a string takes any text")),
+            Format::Json => {
+                print(serde_json::to_string_pretty(&Inspected::of(&file)).expect("it is made for JSON") + "\n")
+            }
+        }
     }
 }
 

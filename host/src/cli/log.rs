@@ -83,25 +83,10 @@ impl Parts {
         let mut text = String::new();
         if !self.plugin.is_empty() {
             let dot = if self.function.is_empty() { "" } else { "." };
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{}{dot}{}: ", self.plugin, self.function);
+            text = screen::printable(&format!("{}{dot}{}: ", self.plugin, self.function));
         }
-        printable(&self.message, &mut text);
-        printable(&self.others, &mut text);
-        text
-    }
-}
-
-/// Messages quote rows and repeat what plugins say: neither may command the terminal, or pass a line of its own off as
-/// the host's.
-fn printable(text: &str, out: &mut String) {
-    for character in text.chars() {
-        match character {
-            '\n' => out.push_str("\n    "),
-            '\t' => out.push('\t'),
-            control if control.is_control() => out.extend(control.escape_default()),
-            other => out.push(other),
-        }
+        // Further lines are set in, so that none passes for one of the host's.
+        text + &screen::printable(&self.message).replace('\n', "\n    ") + &screen::printable(&self.others)
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::failure::{Failure, print};
+use super::failure::{Failure, print_text};
 use crate::{
     ports,
     scaffold::{self, SdkLocation},
@@ -65,6 +65,6 @@ impl New {
         let has_pipeline = files.iter().any(|file| file.ends_with("pipeline.toml"));
         let next = if has_pipeline { "tidemill run pipeline.toml" } else { "tidemill build" };
         text.push_str(&format!("\nnext:\n  cd {} && cargo test\n  {next}\n", self.name));
-        print(text)
+        print_text(&text)
     }
 }

@@ -39,10 +39,7 @@ impl PipelineArgs {
 
     /// The folder that paths of the manifest are relative to.
     pub(super) fn folder(&self) -> &Path {
-        match self.file.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        }
+        self.file.parent().unwrap_or(Path::new(""))
     }
 
     /// The pipeline, checked against its plugins.

@@ -55,6 +55,20 @@ fn lock() -> MutexGuard<'static, String> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The text without control characters but line ends and tabs: what quotes a row, or repeats what a plugin says, must not
+/// command the terminal.
+pub(super) fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\t' => printable.push(character),
+            control if control.is_control() => printable.extend(control.escape_default()),
+            other => printable.push(other),
+        }
+    }
+    printable
+}
+
 /// Whether a person may be looking.
 pub(super) fn is_terminal() -> bool {
     io::stderr().is_terminal()

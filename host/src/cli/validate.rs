@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{
     PipelineArgs,
-    failure::{Failure, print},
+    failure::{Failure, print_text},
 };
 
 const EXAMPLE: &str = "\
@@ -31,6 +31,6 @@ impl Validate {
             (manifest.plugins.len(), "plugin"),
         ];
         let parts = parts.map(|(count, part)| format!("{count} {part}{}", if count == 1 { "" } else { "s" }));
-        print(format!("{}: ok ({})\n", self.pipeline.file.display(), parts.join(", ")))
+        print_text(&format!("{}: ok ({})\n", self.pipeline.file.display(), parts.join(", ")))
     }
 }

@@ -1,7 +1,7 @@
 //! The functions an expression may use: DataFusion's scalar and aggregate functions, found by name in any case.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, OnceLock},
 };
 
@@ -48,6 +48,11 @@ impl Catalog {
             ],
             options: ConfigOptions::default(),
         }
+    }
+
+    /// The names of all functions, in an order that does not change from one start to the next.
+    pub(super) fn names(&self) -> BTreeSet<&str> {
+        self.aggregates.keys().chain(self.scalars.keys()).map(String::as_str).collect()
     }
 
     /// How expressions are read: column names are taken as written, and text is Arrow's Utf8 everywhere.

@@ -24,7 +24,7 @@ impl From<DataFusionError> for ExprError {
     }
 }
 
-/// DataFusion's errors without its wrappers, and unknown columns in our own words.
+/// DataFusion's errors without its wrappers, on one line, and unknown columns and functions in our own words.
 fn plain_words(error: &DataFusionError) -> String {
     match error.find_root() {
         DataFusionError::SchemaError(schema_error, _) => match schema_error.as_ref() {
@@ -40,9 +40,19 @@ fn plain_words(error: &DataFusionError) -> String {
         },
         DataFusionError::Plan(message)
         | DataFusionError::Execution(message)
-        | DataFusionError::NotImplemented(message) => message.trim_end().to_owned(),
+        | DataFusionError::NotImplemented(message) => match unknown_function(message) {
+            Some(words) => words,
+            None => message.split_whitespace().collect::<Vec<_>>().join(" "),
+        },
         DataFusionError::SQL(error, _) => error.to_string(),
         DataFusionError::ArrowError(error, _) => error.to_string(),
         other => other.strip_backtrace(),
     }
+}
+
+fn unknown_function(message: &str) -> Option<String> {
+    let (name, _) = message.strip_prefix("Invalid function '")?.split_once('\'')?;
+    let nearest = crate::model::nearest(name, catalog::Catalog::get().names());
+    let suggestion = nearest.map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default();
+    Some(format!("there is no function `{name}`{suggestion}"))
 }

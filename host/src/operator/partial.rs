@@ -7,8 +7,8 @@
 use std::{ops::Range, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array},
-    compute::take,
+    array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array},
+    compute::{filter, is_not_null, take},
     datatypes::{Schema, SchemaRef},
 };
 use datafusion_common::hash_utils::{QualityRandomState, create_hashes};
@@ -18,7 +18,7 @@ use super::{
     fold::{Folder, state_fields},
     key_table::KeyTable,
 };
-use crate::plan::Group;
+use crate::plan::{Fold, Group};
 
 /// Keys are spread over this many shards by hash. It is the same for any number of workers, because the order of results
 /// follows it; more than a machine has cores, so that work can be shared out evenly.
@@ -61,16 +61,29 @@ impl PartialFold {
 
     /// What has been folded; none when there was no row.
     pub(super) fn finish(mut self) -> Result<Option<Partial>, Failure> {
-        let rows = self.table.len();
+        if self.table.len() == 0 {
+            return Ok(None);
+        }
+        let keys = self.table.take_keys()?;
+        let states = self.folder.take_states()?;
+        // A group whose rows were all set aside has no state, and is no group.
+        let held = match &self.group.fold {
+            Fold::Reduce(..) if states[0].null_count() > 0 => Some(is_not_null(&states[0])?),
+            _ => None,
+        };
+        let held = |column: &ArrayRef| held.as_ref().map_or(Ok(column.clone()), |held| filter(column, held));
+        let columns = keys.iter().chain(&states).map(held).collect::<Result<Vec<_>, _>>()?;
+        let rows = columns.last().map_or(0, |states| states.len());
         if rows == 0 {
             return Ok(None);
         }
-        let mut columns = self.table.take_keys()?;
-        let (order, shards) = by_shard(&columns, rows)?;
-        columns.extend(self.folder.take_states()?);
+        let (order, shards) = by_shard(&columns[..keys.len()], rows)?;
         let columns = columns.iter().map(|column| take(column, &order, None)).collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        Ok(Some(Partial { rows: RecordBatch::try_new_with_options(partial_schema(&self.group), columns, &options)?, shards }))
+        Ok(Some(Partial {
+            rows: RecordBatch::try_new_with_options(partial_schema(&self.group), columns, &options)?,
+            shards,
+        }))
     }
 }
 

@@ -111,15 +111,12 @@ fn arguments(scope: &mut Scope<'_>, spec: &CallSpec, function: &Function, rows: 
 
 fn argument(scope: &mut Scope<'_>, spec: &CallSpec, wanted: &Field, rows: &Rows) -> Option<ScalarExpr> {
     let mapped = spec.columns.iter().find(|(column, _)| &column.value == wanted.name());
-    let (given, place) = match mapped {
-        Some((_, sql)) => {
-            (compile(scope, sql, |text| ScalarExpr::compile(text, &rows.schema))?, sql.span.clone())
-        }
+    let given = match mapped {
+        Some((_, sql)) => compile(scope, sql, |text| ScalarExpr::compile(text, &rows.schema))?,
         None => match rows.schema.index_of(wanted.name()) {
             Ok(_) => {
                 let quoted = format!("\"{}\"", wanted.name().replace('"', "\"\""));
-                let column = ScalarExpr::compile(&quoted, &rows.schema).expect("the column is there");
-                (column, spec.function.span.clone())
+                ScalarExpr::compile(&quoted, &rows.schema).expect("the column is there")
             }
             Err(_) => {
                 missing_column(scope, spec, wanted, rows);
@@ -129,7 +126,8 @@ fn argument(scope: &mut Scope<'_>, spec: &CallSpec, wanted: &Field, rows: &Rows)
     };
     let given_type = given.field().data_type().clone();
     if &given_type != wanted.data_type() && !widens(&given_type, wanted.data_type()) {
-        wrong_type(scope, spec, wanted, &given_type, place, rows);
+        let given = mapped.map_or((wanted.name().as_str(), &spec.function.span), |(_, sql)| (&sql.value, &sql.span));
+        wrong_type(scope, spec, wanted, &given_type, given, rows);
         return None;
     }
     Some(given.cast(wanted.data_type()))
@@ -149,7 +147,15 @@ fn missing_column(scope: &mut Scope<'_>, spec: &CallSpec, wanted: &Field, rows: 
     );
 }
 
-fn wrong_type(scope: &mut Scope<'_>, spec: &CallSpec, wanted: &Field, given: &DataType, place: Range<usize>, rows: &Rows) {
+/// `sql` is what the column is read from, and where that is said.
+fn wrong_type(
+    scope: &mut Scope<'_>,
+    spec: &CallSpec,
+    wanted: &Field,
+    given: &DataType,
+    (sql, place): (&str, &Range<usize>),
+    rows: &Rows,
+) {
     let label = format!("{}.{}", spec.function.value.plugin, spec.function.value.function);
     let (wants, gives) = (type_name(wanted.data_type()), type_name(given));
     let sql_type = match wanted.data_type() {
@@ -166,9 +172,9 @@ fn wrong_type(scope: &mut Scope<'_>, spec: &CallSpec, wanted: &Field, given: &Da
     let name = wanted.name();
     scope.faults.push(
         Diagnostic::error(format!("`{label}` wants `{name}: {wants}`, but gets `{name}: {gives}`"))
-            .at(place, format!("wants {wants}"))
+            .at(place.clone(), format!("wants {wants}"))
             .also(rows.place.clone(), format!("gives {gives}"))
-            .help(format!("convert it: columns = {{ {name} = \"cast({name} as {sql_type})\" }}")),
+            .help(format!("convert it: columns = {{ {name} = \"cast({sql} as {sql_type})\" }}")),
     );
 }
 

@@ -14,12 +14,12 @@ use crate::{
     checkpoint::StateLayout,
     expr::AggregateExpr,
     manifest::{Aggregate, GroupSpec},
-    model::{PartName, describe_schema},
+    model::describe_schema,
     ports::Role,
 };
 
 /// Compiles a grouped aggregation.
-pub(super) fn build_group(scope: &mut Scope<'_>, part: &PartName, spec: &GroupSpec, rows: &Rows) -> Option<Group> {
+pub(super) fn build_group(scope: &mut Scope<'_>, spec: &GroupSpec, rows: &Rows) -> Option<Group> {
     let keys = select_columns(scope, &spec.by, &rows.schema)?;
     let (fold, results, value) = match &spec.aggregate {
         Aggregate::Sql(list) => {
@@ -43,9 +43,13 @@ pub(super) fn build_group(scope: &mut Scope<'_>, part: &PartName, spec: &GroupSp
     let key_fields = keys.schema.fields().iter().map(|field| field.as_ref().clone());
     let fields: Vec<Field> = key_fields.chain(results).collect();
     let twice = fields.iter().enumerate().find(|(at, f)| fields[..*at].iter().any(|earlier| earlier.name() == f.name()));
-    if let Some((_, field)) = twice {
-        let place = scope.manifest.transforms.iter().find(|t| &t.name.value == part).map(|t| t.name.span.clone());
-        duplicate_column(scope, field.name(), place.unwrap_or_default());
+    if let Some((at, field)) = twice {
+        // Keys were checked among themselves, so it is a result.
+        let place = match &spec.aggregate {
+            Aggregate::Sql(list) => list[at - keys.schema.fields().len()].0.span.clone(),
+            Aggregate::Reduce(call) => call.function.span.clone(),
+        };
+        duplicate_column(scope, field.name(), place);
         return None;
     }
     let layout = StateLayout { key: describe_schema(&keys.schema), value };

@@ -49,7 +49,7 @@ pub(super) fn build_node(scope: &mut Scope<'_>, spec: &TransformSpec) -> Option<
                 return None;
             }
             changing = group.over == Over::All;
-            let group = build_group(scope, &node.name, group, &rows)?;
+            let group = build_group(scope, group, &rows)?;
             node.outputs = vec![Output::only(Arc::clone(&group.schema))];
             node.barrier = Some(Barrier::Group(group));
         }

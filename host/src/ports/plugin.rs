@@ -84,6 +84,8 @@ pub struct Function {
     pub doc: String,
     /// The columns it reads, in order.
     pub input: SchemaRef,
+    /// A keyed state's key columns, in order; empty for every other role.
+    pub key: SchemaRef,
     /// The columns it produces; empty for filters and batch handlers.
     pub output: SchemaRef,
     /// A batch handler's ways out.

@@ -57,7 +57,7 @@ pub enum RunError {
     #[error(transparent)]
     Plugin(#[from] CallError),
     /// The checkpoint could not be read or written.
-    #[error("checkpoint: {0}")]
+    #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// A sink's marker and the checkpoint do not belong together.
     #[error(transparent)]

@@ -43,6 +43,7 @@ fn function(function: wit::Function) -> Result<Function, String> {
         role: role(function.role),
         doc: function.doc,
         input: schema(function.input).map_err(in_function)?,
+        key: schema(function.key).map_err(in_function)?,
         output: schema(function.output).map_err(in_function)?,
         outlets: function
             .outlets

@@ -2,12 +2,13 @@
 //! environment, whose clocks stand at the batch time and whose random numbers come from the epoch's seed.
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     io,
     pin::Pin,
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering},
     },
     task::{self, Poll},
     time::Duration,
@@ -37,6 +38,12 @@ use crate::ports::{CallScope, HandlerOutput, Outlet};
 /// loop must not fill the host's memory.
 const MAX_LINE: usize = 4096;
 
+/// And so many lines in one call, for the same reason: nobody reads more, and what others say would be buried.
+const MAX_LINES: u32 = 1000;
+
+/// How many lines of a guest's last words are kept: a panic has its place, its message, and often two values it compared.
+const LAST_WORDS: usize = 4;
+
 /// The data of a guest's store.
 pub(super) struct GuestState {
     wasi: WasiCtx,
@@ -46,9 +53,11 @@ pub(super) struct GuestState {
     /// Time, randomness and the name of what runs, shared with the guest's WASI.
     pub(super) now: Arc<Now>,
     /// The outlets of the function that runs; none when it is not a batch handler.
-    pub(super) outlets: Option<Arc<[Outlet]>>,
+    outlets: Option<Arc<[Outlet]>>,
     /// What it has written to them in this call.
-    pub(super) written: Vec<HandlerOutput>,
+    written: Vec<HandlerOutput>,
+    /// How many bytes that is in the host's memory.
+    written_bytes: u64,
     epoch: u64,
     random: SplitMix,
 }
@@ -59,8 +68,10 @@ pub(super) struct Now {
     function: Mutex<String>,
     batch_time: AtomicI64,
     wasi_random: SplitMix,
-    /// The last line that looked like the reason of a failure: what a panic said.
-    complaint: Mutex<Option<String>>,
+    /// How many lines the call has logged.
+    lines: AtomicU32,
+    /// The last lines of the call that looked like the reason of a failure: what a panic said.
+    complaints: Mutex<VecDeque<String>>,
 }
 
 impl GuestState {
@@ -70,7 +81,8 @@ impl GuestState {
             function: Mutex::new(String::new()),
             batch_time: AtomicI64::new(0),
             wasi_random: SplitMix::default(),
-            complaint: Mutex::new(None),
+            lines: AtomicU32::new(0),
+            complaints: Mutex::default(),
         });
         let wasi = WasiCtxBuilder::new()
             .wall_clock(BatchClock(Arc::clone(&now)))
@@ -88,9 +100,23 @@ impl GuestState {
             now,
             outlets: None,
             written: Vec::new(),
+            written_bytes: 0,
             epoch: 0,
             random: SplitMix::default(),
         }
+    }
+
+    /// Lets a batch handler write to these outlets.
+    pub(super) fn open_outlets(&mut self, outlets: Arc<[Outlet]>) {
+        self.outlets = Some(outlets);
+        self.written.clear();
+        self.written_bytes = 0;
+    }
+
+    /// What it has written to them; no more can be written.
+    pub(super) fn close_outlets(&mut self) -> Vec<HandlerOutput> {
+        self.outlets = None;
+        std::mem::take(&mut self.written)
     }
 
     /// Sets what the guest may know.
@@ -103,15 +129,19 @@ impl GuestState {
 }
 
 impl Now {
+    /// A call of this function begins.
     pub(super) fn set_function(&self, function: &str) {
         let mut current = self.function.lock().expect("no one panics while holding a name");
         current.clear();
         current.push_str(function);
-        *self.complaint.lock().expect("no one panics while holding a line") = None;
+        self.lines.store(0, Ordering::Relaxed);
+        self.complaints().clear();
     }
 
-    pub(super) fn take_complaint(&self) -> Option<String> {
-        self.complaint.lock().expect("no one panics while holding a line").take()
+    /// What the guest said last before it failed, if anything.
+    pub(super) fn last_words(&self) -> Option<String> {
+        let words: Vec<String> = self.complaints().drain(..).collect();
+        (!words.is_empty()).then(|| words.join(" "))
     }
 
     fn log(&self, level: log::Level, message: &str) {
@@ -119,20 +149,37 @@ impl Now {
             Some((end, _)) => &message[..end],
             None => message,
         };
+        if level == log::Level::Error {
+            self.keep(message);
+        }
         let plugin = self.plugin.as_str();
         let function = self.function.lock().expect("no one panics while holding a name");
         let function = function.as_str();
-        match level {
-            log::Level::Trace => tracing::trace!(target: "plugin", plugin, function, "{message}"),
-            log::Level::Debug => tracing::debug!(target: "plugin", plugin, function, "{message}"),
-            log::Level::Info => tracing::info!(target: "plugin", plugin, function, "{message}"),
-            log::Level::Warn => tracing::warn!(target: "plugin", plugin, function, "{message}"),
-            log::Level::Error => {
-                let mut complaint = self.complaint.lock().expect("no one panics while holding a line");
-                complaint.get_or_insert_with(|| message.to_owned());
-                tracing::error!(target: "plugin", plugin, function, "{message}");
+        match (self.lines.fetch_add(1, Ordering::Relaxed), level) {
+            (MAX_LINES, _) => {
+                tracing::warn!(target: "plugin", plugin, function, "more than {MAX_LINES} lines in one call; the others are left out");
+            }
+            (lines, _) if lines > MAX_LINES => {}
+            (_, log::Level::Trace) => tracing::trace!(target: "plugin", plugin, function, "{message}"),
+            (_, log::Level::Debug) => tracing::debug!(target: "plugin", plugin, function, "{message}"),
+            (_, log::Level::Info) => tracing::info!(target: "plugin", plugin, function, "{message}"),
+            (_, log::Level::Warn) => tracing::warn!(target: "plugin", plugin, function, "{message}"),
+            (_, log::Level::Error) => tracing::error!(target: "plugin", plugin, function, "{message}"),
+        }
+    }
+
+    fn keep(&self, message: &str) {
+        let mut complaints = self.complaints();
+        for line in message.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            complaints.push_back(line.to_owned());
+            if complaints.len() > LAST_WORDS {
+                complaints.pop_front();
             }
         }
+    }
+
+    fn complaints(&self) -> MutexGuard<'_, VecDeque<String>> {
+        self.complaints.lock().expect("no one panics while holding lines")
     }
 }
 
@@ -207,6 +254,15 @@ impl outlets::Host for GuestState {
         })?;
         let rows = lift::batch(rows, &outlets[position].columns)
             .map_err(|error| format!("the batch for outlet `{outlet}` does not fit: {error}"))?;
+        // In the host they are out of reach of the limit on the guest's memory, so that limit holds for them as well.
+        self.written_bytes += rows.get_array_memory_size() as u64;
+        if self.written_bytes > self.memory.limit {
+            return Err(format!(
+                "more rows were written to outlets in one call than limits.memory allows, {} MiB; raise it in the manifest, or \
+                 bound the epoch with max_bytes_per_trigger",
+                self.memory.limit >> 20,
+            ));
+        }
         self.written.push(HandlerOutput { outlet: position, rows });
         Ok(())
     }

@@ -12,7 +12,6 @@ use wasmtime::Trap;
 
 use super::{
     bindings::{exports::tidemill::plugin::transform::Output, tidemill::plugin::types::Failure},
-    guest::GuestState,
     lift,
     lower::Lowered,
     plugin::{Live, WasmPlugin, reason, ticks},
@@ -41,6 +40,8 @@ struct Prepared {
 struct Ready {
     live: Live,
     handles: Vec<u32>,
+    /// Whether it has been called.
+    used: bool,
 }
 
 impl WasmInstance {
@@ -70,12 +71,11 @@ impl WasmInstance {
             live.store.data().now.set_function(&function.name);
             let answer = live.describe.call_prepare(&mut live.store, &function.name, prepared.config.as_deref());
             let answer = answer.map_err(|error| self.trapped(function, &mut live, &error))?;
-            let handle = answer.map_err(|message| {
-                CallError::Failed(format!("{}: config refused: {message}", self.label(function)))
-            })?;
+            let handle = answer
+                .map_err(|message| CallError::Failed(format!("{}: config refused: {message}", self.label(function))))?;
             handles.push(handle);
         }
-        Ok(Ready { live, handles })
+        Ok(Ready { live, handles, used: false })
     }
 
     /// Runs one call: the instance made ready, the deadline set, a trap cleaned up after.
@@ -84,17 +84,18 @@ impl WasmInstance {
         used: UseIndex,
         run: impl FnOnce(&mut Live, u32) -> wasmtime::Result<Result<T, Failure>>,
     ) -> Result<T, CallError> {
-        let Ready { mut live, handles } = match self.live.take() {
+        let Ready { mut live, handles, .. } = match self.live.take() {
             Some(ready) => ready,
             None => self.start()?,
         };
         let function = &self.uses[used.0].function;
         live.store.set_epoch_deadline(ticks(self.limits.call_timeout));
+        live.store.data_mut().memory.refused = None;
         live.store.data().now.set_function(&function.name);
         match run(&mut live, handles[used.0]) {
             Ok(answer) => {
                 let answer = answer.map_err(|failure| self.refused(function, failure));
-                self.live = Some(Ready { live, handles });
+                self.live = Some(Ready { live, handles, used: true });
                 answer
             }
             Err(error) => Err(self.trapped(function, &mut live, &error)),
@@ -135,7 +136,10 @@ impl WasmInstance {
     }
 
     fn contract(&self, used: UseIndex, error: String) -> CallError {
-        CallError::Contract(format!("{} {error}; the plugin is at fault, not a row", self.label(&self.uses[used.0].function)))
+        CallError::Contract(format!(
+            "{} {error}; the plugin is at fault, not a row",
+            self.label(&self.uses[used.0].function)
+        ))
     }
 }
 
@@ -150,8 +154,11 @@ fn states_of(states: &BinaryArray) -> Lowered {
 }
 
 impl Instance for WasmInstance {
+    /// A used instance is given up: what it may have kept since an earlier epoch, such as where the seeds of Rust's hash tables
+    /// have got to, would be lost in a restart, and the epoch would not come out the same again.
     fn enter(&mut self, scope: &CallScope) {
         self.scope = Some(*scope);
+        self.live = self.live.take().filter(|ready| !ready.used);
         if let Some(ready) = &mut self.live {
             ready.live.store.data_mut().enter(scope);
         }
@@ -168,7 +175,11 @@ impl Instance for WasmInstance {
             let check = match &came_from {
                 Some(came_from) => lift::parents(came_from, rows.num_rows(), input.num_rows()),
                 None if rows.num_rows() == input.num_rows() => Ok(()),
-                None => Err(format!("returned {} rows for {} without saying where they came from", rows.num_rows(), input.num_rows())),
+                None => Err(format!(
+                    "returned {} rows for {} without saying where they came from",
+                    rows.num_rows(),
+                    input.num_rows()
+                )),
             };
             check.map_err(|error| self.contract(used, error))?;
         }
@@ -210,9 +221,15 @@ impl Instance for WasmInstance {
         lift::states(new, left.len()).map_err(|error| self.contract(used, error))
     }
 
-    fn retract(&mut self, used: UseIndex, states: &BinaryArray, leaving: &BinaryArray) -> Result<BinaryArray, CallError> {
+    fn retract(
+        &mut self,
+        used: UseIndex,
+        states: &BinaryArray,
+        leaving: &BinaryArray,
+    ) -> Result<BinaryArray, CallError> {
         let (states_lowered, leaving_lowered) = (states_of(states), states_of(leaving));
-        let (lend_states, lend_leaving) = (states_lowered.lend_columns().remove(0), leaving_lowered.lend_columns().remove(0));
+        let (lend_states, lend_leaving) =
+            (states_lowered.lend_columns().remove(0), leaving_lowered.lend_columns().remove(0));
         let new = self.call(used, |live, handle| {
             exported(&live.reducer).call_retract(&mut live.store, handle, lend_states, lend_leaving)
         })?;
@@ -222,7 +239,8 @@ impl Instance for WasmInstance {
     fn finish(&mut self, used: UseIndex, states: &BinaryArray) -> Result<RecordBatch, CallError> {
         let lowered = states_of(states);
         let lend = lowered.lend_columns().remove(0);
-        let rows = self.call(used, |live, handle| exported(&live.reducer).call_finish(&mut live.store, handle, lend))?;
+        let rows =
+            self.call(used, |live, handle| exported(&live.reducer).call_finish(&mut live.store, handle, lend))?;
         let rows = lift::batch(rows, &self.uses[used.0].function.output).map_err(|error| self.contract(used, error))?;
         match rows.num_rows() == states.len() {
             true => Ok(rows),
@@ -238,13 +256,11 @@ impl Instance for WasmInstance {
         let outlets = self.uses[used.0].function.outlets.clone().into();
         let epoch = self.scope.map_or(0, |scope| scope.epoch.number());
         self.call(used, |live, handle| {
-            let state: &mut GuestState = live.store.data_mut();
-            state.written.clear();
-            state.outlets = Some(outlets);
-            let answer = exported(&live.batch_handler).call_handle(&mut live.store, handle, epoch, lowered.lend(&columns))?;
-            let state = live.store.data_mut();
-            state.outlets = None;
-            Ok(answer.map(|()| std::mem::take(&mut state.written)))
+            live.store.data_mut().open_outlets(outlets);
+            let answer =
+                exported(&live.batch_handler).call_handle(&mut live.store, handle, epoch, lowered.lend(&columns))?;
+            let written = live.store.data_mut().close_outlets();
+            Ok(answer.map(|()| written))
         })
     }
 }

@@ -124,14 +124,18 @@ fn kind(bytes: &[u8]) -> Kind {
 
 /// A core module with component metadata, as built for wasm32-unknown-unknown, becomes a component.
 fn to_component(origin: &str, module: &[u8]) -> Result<Vec<u8>, LoadError> {
-    let encode = || wit_component::ComponentEncoder::default().validate(true).module(module)?.encode();
-    encode().map_err(|error| {
+    let unusable = |why: String| {
         LoadError(format!(
-            "{origin} is a core module without usable component metadata ({}); build it for wasm32-wasip2, which \
-             `tidemill build` does, or embed the metadata of tidemill:plugin",
-            error.root_cause()
+            "{origin} is a core module without usable component metadata ({why}); build it for wasm32-wasip2, which \
+             `tidemill build` does, or embed the metadata of tidemill:plugin"
         ))
-    })
+    };
+    // From a module without any, the encoder would make a component that exports nothing.
+    let (stripped, _) =
+        wit_component::metadata::decode(module).map_err(|error| unusable(error.root_cause().to_string()))?;
+    stripped.ok_or_else(|| unusable("it has none".to_owned()))?;
+    let encode = || wit_component::ComponentEncoder::default().validate(true).module(module)?.encode();
+    encode().map_err(|error| unusable(error.root_cause().to_string()))
 }
 
 /// A component that is no plugin, or one of another version, is told apart from one that is merely broken.

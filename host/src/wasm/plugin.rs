@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use wasmtime::{
-    Engine, Store,
+    Engine, Store, Trap,
     component::{Instance, InstancePre},
 };
 
@@ -77,7 +77,8 @@ impl WasmPlugin {
         let mut loaded = Loaded { instance_pre, exports, description: unnamed, digest, imports };
         let mut live = loaded.start(Limits::default()).map_err(|error| LoadError(error.to_string()))?;
         let answer = live.describe.call_describe(&mut live.store);
-        let answer = answer.map_err(|error| LoadError(format!("{origin} failed to describe itself: {}", reason(&mut live, &error))))?;
+        let answer = answer
+            .map_err(|error| LoadError(format!("{origin} failed to describe itself: {}", reason(&live, &error))))?;
         loaded.description = description(answer, |role| loaded.exports.has(role))
             .map_err(|error| LoadError(format!("{origin} describes itself wrongly: {error}")))?;
         Ok(WasmPlugin(Arc::new(loaded)))
@@ -110,10 +111,9 @@ impl Loaded {
         store.set_hostcall_fuel(usize::try_from(limits.memory).unwrap_or(usize::MAX));
         store.set_epoch_deadline(ticks(limits.call_timeout));
         store.data_mut().enter(&AT_LOAD);
-        let instance = self
-            .instance_pre
-            .instantiate(&mut store)
-            .map_err(|error| CallError::Failed(format!("plugin `{}` does not start: {}", self.name(), root_words(&error))))?;
+        let instance = self.instance_pre.instantiate(&mut store).map_err(|error| {
+            CallError::Failed(format!("plugin `{}` does not start: {}", self.name(), root_words(&error)))
+        })?;
         self.interfaces(store, &instance).map_err(|error| {
             CallError::Contract(format!("plugin `{}` exports something other than it promised: {error:#}", self.name()))
         })
@@ -162,7 +162,7 @@ impl Plugin for WasmPlugin {
         live.store.data().now.set_function(function);
         match live.describe.call_check_config(&mut live.store, function, config) {
             Ok(answer) => answer,
-            Err(error) => Err(reason(&mut live, &error)),
+            Err(error) => Err(reason(&live, &error)),
         }
     }
 
@@ -179,10 +179,16 @@ pub(super) fn ticks(timeout: Duration) -> u64 {
     timeout.as_millis().div_ceil(TICK.as_millis()) as u64 + 1
 }
 
-/// Why a call trapped: what the guest said last, or else the trap itself.
-pub(super) fn reason(live: &mut Live, error: &wasmtime::Error) -> String {
-    match live.store.data().now.take_complaint() {
-        Some(complaint) => complaint,
-        None => root_words(error),
+/// Why a call trapped. A panic is told by its message alone: the trap that ends it says nothing more.
+pub(super) fn reason(live: &Live, error: &wasmtime::Error) -> String {
+    let trap = error.downcast_ref::<Trap>();
+    let shown = match trap {
+        Some(Trap::Interrupt) => "it did not come back in time".to_owned(),
+        _ => root_words(error),
+    };
+    match live.store.data().now.last_words() {
+        None => shown,
+        Some(said) if trap == Some(&Trap::UnreachableCodeReached) => said,
+        Some(said) => format!("{shown}, after it said: {said}"),
     }
 }

@@ -75,8 +75,9 @@ pub fn batch_handler(arguments: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes a struct a config: what a manifest sets for one use of a function.
 ///
-/// It derives serde's `Deserialize`, so `#[serde(default)]` and the like work, and a JSON Schema. Settings that it does not
-/// have are refused. Structs inside of it are configs as well.
+/// A setting is a `bool`, a number, a `String`, an `Option`, a `Vec`, a set or a map by `String` of settings, or another struct,
+/// or an enum of names, with `#[config]` above it. One with `#[serde(default)]` may be left out, as may one that is an
+/// `Option`; `#[serde(rename = "name")]` names it as no field can be named. Settings that it does not have are refused.
 #[proc_macro_attribute]
 pub fn config(arguments: TokenStream, item: TokenStream) -> TokenStream {
     finish(settings::config(arguments.into(), item.into()))

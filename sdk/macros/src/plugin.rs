@@ -30,11 +30,11 @@ pub(crate) fn expand(functions: TokenStream) -> Result<TokenStream> {
         // A glob import is what a name means when it means nothing else: a function without an attribute, for which
         // there is no type of its name, is found here, where it lacks a role, and the compiler says which to write.
         #[allow(non_camel_case_types, dead_code, reason = "named like functions")]
-        mod __without_a_role { #(pub enum #local {})* }
+        mod __no_role { #(pub enum #local {})* }
         #[allow(unused_imports, reason = "only what has no role is looked up here")]
-        use __without_a_role::*;
+        use __no_role::*;
 
-        const _: () = {
+        const _: fn() -> ::std::vec::Vec<(&'static str, ::tidemill_sdk::expand::Definition)> = {
             enum Plugin {}
 
             impl ::tidemill_sdk::expand::Plugin for Plugin {
@@ -49,6 +49,9 @@ pub(crate) fn expand(functions: TokenStream) -> Result<TokenStream> {
             // Only a component has exports; natively a plugin is a library like any other, and is tested as one.
             #[cfg(target_arch = "wasm32")]
             ::tidemill_sdk::expand::bindings::export!(Plugin with_types_in ::tidemill_sdk::expand::bindings);
+
+            // Named here, the functions are not unused in a native build.
+            <Plugin as ::tidemill_sdk::expand::Plugin>::functions
         };
     })
 }

@@ -3,7 +3,8 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{
-    Data, DataStruct, DeriveInput, Error, Field, Fields, GenericParam, Index, Lifetime, LitStr, Result, ext::IdentExt,
+    Data, DataStruct, DeriveInput, Error, Field, Fields, GenericParam, Index, Lifetime, LitStr, Result, Type,
+    ext::IdentExt,
 };
 
 pub(crate) fn derive(item: &DeriveInput) -> Result<TokenStream> {
@@ -15,6 +16,7 @@ pub(crate) fn derive(item: &DeriveInput) -> Result<TokenStream> {
         ));
     };
     let lifetime = lifetime(item)?;
+    fields.named.iter().try_for_each(refuse_other_numbers)?;
     let name = &item.ident;
     let (columns, idents, types): (Vec<_>, Vec<_>, Vec<_>) = {
         let columns = fields.named.iter().map(column_name).collect::<Result<Vec<_>>>()?;
@@ -79,6 +81,21 @@ fn lifetime(item: &DeriveInput) -> Result<Option<&Lifetime>> {
         Some(_) => {
             Err(Error::new_spanned(&item.generics, "all of a row is borrowed from one batch: write one lifetime"))
         }
+    }
+}
+
+/// Refuses the types most often tried in vain. Whatever else is no column the compiler refuses, in more words.
+fn refuse_other_numbers(field: &Field) -> Result<()> {
+    const OTHERS: [&str; 11] = ["u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i128", "isize", "char"];
+    let Type::Path(path) = &field.ty else { return Ok(()) };
+    match path.path.get_ident() {
+        Some(name) if OTHERS.iter().any(|other| name == other) => {
+            let message = format!(
+                "no column holds `{name}`: write `i32` or `i64` for a whole number, `String` or `&str` for text"
+            );
+            Err(Error::new_spanned(name, message))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,8 +1,8 @@
 //! `#[transform]`.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
-use syn::{AssocType, Error, GenericArgument, PathArguments, Result, Type, TypeParamBound};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::{AssocType, Error, GenericArgument, PathArguments, Result, Type, TypeParamBound, spanned::Spanned};
 
 use crate::signature::{Signature, argument_of, as_result, fallible, no_arguments, parse, without_lifetimes};
 
@@ -16,18 +16,20 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
     let signature = Signature::of(&function, EXAMPLE)?;
     let (input, config) = signature.row_and_config(EXAMPLE)?;
     let (returned, fails) = fallible(signature.output(&format!("{RETURNS}: write `-> ...` behind the parameters"))?);
-    let (output, many) = row_of(returned)?;
-    let output = without_lifetimes(output.to_token_stream());
+    let (row, many) = row_of(returned)?;
+    let output = without_lifetimes(row.to_token_stream());
 
     let (name, doc, config_type, config) = (signature.name(), &signature.doc, config.ty(), config.argument());
     let call = as_result(&quote!(#name(row, #config)), fails);
+    // Placed at the type of the rows, where an error about them belongs.
+    let place = row.span();
     let apply = if many {
-        quote!(::tidemill_sdk::expand::flat_map(input, parents, |row| #call))
+        quote_spanned!(place=> ::tidemill_sdk::expand::flat_map(input, parents, |row| #call))
     } else {
-        quote!(::tidemill_sdk::expand::map(input, |row| #call))
+        quote_spanned!(place=> ::tidemill_sdk::expand::map(input, |row| #call))
     };
     Ok(signature.with_definition(&quote! {
-        ::tidemill_sdk::expand::Definition::transform::<#input, #output, #config_type>(#doc, |config, input, parents| #apply)
+        ::tidemill_sdk::expand::Definition::transform::<#input, #output, #config_type>(#doc, |config, input, parents| { #apply })
     }))
 }
 

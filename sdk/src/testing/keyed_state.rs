@@ -101,7 +101,7 @@ impl<F: PluginFunction, K: Row + Clone + PartialEq> KeyedState<F, K> {
     }
 
     /// Runs an epoch with these rows, each with its key, and gives back the rows put out.
-    pub fn epoch(&mut self, rows: impl IntoIterator<Item = (K, impl Row)>) -> Result<Table, Failure> {
+    pub fn epoch<R: Row>(&mut self, rows: impl IntoIterator<Item = (K, R)>) -> Result<Table, Failure> {
         let scope = self.scope.clone().epoch(Epoch::new(self.epoch)).batch_time(self.batch_time);
         let (definition, prepared) = scope.enter::<F>()?;
         let Prepared::KeyedState(update, _) = prepared else { not_a("keyed state", &prepared) };

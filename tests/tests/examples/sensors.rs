@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::run::{Example, Table, examples, json_lines, written};
+use crate::{
+    run::{Example, examples, json_lines, written},
+    table::Table,
+};
 
 /// Averages by sensor over all files. A missing value counts as none: it is neither a zero nor the end of the pipeline.
 #[test]
@@ -66,7 +69,7 @@ fn readings() -> Vec<Value> {
 fn temperatures() -> BTreeMap<String, Vec<f64>> {
     let mut temperatures = BTreeMap::<String, Vec<f64>>::new();
     for reading in readings() {
-        let of_sensor = temperatures.entry(reading["sensor"].as_str().unwrap().to_owned()).or_default();
+        let of_sensor = temperatures.entry(reading["sensor"].as_str().expect("a name").to_owned()).or_default();
         of_sensor.extend(reading["temperature"].as_f64());
     }
     temperatures

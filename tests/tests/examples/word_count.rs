@@ -1,4 +1,4 @@
-//! `word-count`: a folder read to its end, a socket, and files as they come.
+//! `word-count`: a folder read to its end, a socket, files as they come, and counts that are stored.
 
 use std::{
     collections::BTreeMap,
@@ -10,17 +10,20 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::run::{Example, Table, examples, text};
+use serde_json::Value;
+
+use crate::{
+    run::{Example, book, books, written},
+    table::Table,
+};
 
 type Counts = BTreeMap<String, u64>;
-
-const BOOKS: [&str; 3] = ["alice.txt", "moby-dick.txt", "two-cities.txt"];
 
 /// The first thing anyone sees of Tidemill: one command, one table.
 #[test]
 fn a_folder_is_counted_and_its_telling_words_are_shown() {
     let shown = Example::new("word-count/pipeline.toml").run();
-    let expected = telling(&BOOKS.map(book).concat());
+    let expected = telling(&books().concat());
     assert_eq!(counts(&shown), [(0, expected)]);
 }
 
@@ -46,15 +49,14 @@ fn a_restart_reads_only_what_is_new_and_goes_on_counting() {
 #[test]
 fn what_a_socket_sends_is_counted_batch_by_batch() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let running = Example::new("word-count/socket.toml")
+    let mut running = Example::new("word-count/socket.toml")
         .set("sources.lines.address", listener.local_addr().unwrap())
         .set("trigger", "{ every = \"100ms\" }")
         .set("sinks.out.rows", 1000)
         .start();
     let (connected, connection) = mpsc::channel();
     thread::spawn(move || connected.send(listener.accept()));
-    // As long as the first build of the plugin may take.
-    let (mut connection, _) = connection.recv_timeout(Duration::from_secs(600)).expect("it connects").unwrap();
+    let (mut connection, _) = connection.recv_timeout(Duration::from_secs(120)).expect("it connects").unwrap();
 
     for (sent, batch) in ["to be or not to be\r\n", "that is\nthe question\n"].into_iter().zip(1..) {
         connection.write_all(sent.as_bytes()).unwrap();
@@ -94,12 +96,30 @@ fn files_are_counted_one_by_one_the_newest_first() {
     assert_eq!(counts(&example.run()), [0, 1, 2].into_iter().zip(expected).collect::<Vec<_>>());
 }
 
-fn counts(tables: &[Table]) -> Vec<(u64, Counts)> {
-    tables.iter().map(|table| (table.batch, table.by("word", "count"))).collect()
+/// What a sink has stored can be read by other programs: a file a batch, and together every word of every book. A second
+/// run stores nothing again.
+#[test]
+fn each_batch_is_stored_in_a_file_of_its_own() {
+    let example = Example::new("word-count/stored.toml").set_path("sinks.out.path", "counts");
+    for _ in 0..2 {
+        assert_eq!(example.run(), [], "nothing goes to the console");
+        let mut stored: Vec<Counts> = written(&example.path("counts")).iter().map(|rows| of_rows(rows)).collect();
+        let mut expected = books().map(|book| words(&book));
+        // Which book came first is up to the times of the files.
+        stored.sort();
+        expected.sort();
+        assert_eq!(stored, expected);
+    }
 }
 
-fn book(name: &str) -> String {
-    text(&examples().join("word-count/input").join(name))
+fn of_rows(rows: &[Value]) -> Counts {
+    let pair =
+        |row: &Value| (row["word"].as_str().expect("a word").to_owned(), row["count"].as_u64().expect("a number"));
+    rows.iter().map(pair).collect()
+}
+
+fn counts(tables: &[Table]) -> Vec<(u64, Counts)> {
+    tables.iter().map(|table| (table.batch, table.by("word", "count"))).collect()
 }
 
 fn words(text: &str) -> Counts {

@@ -1,5 +1,4 @@
 //! What `wit-bindgen` makes of the WIT package, for a plugin without keyed state.
-#![expect(missing_docs, unreachable_pub, reason = "generated")]
 
 wit_bindgen::generate!({
     path: "../../../wit",

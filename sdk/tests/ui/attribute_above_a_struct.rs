@@ -1,0 +1,8 @@
+use tidemill_sdk::prelude::*;
+
+#[transform]
+struct Line {
+    value: String,
+}
+
+fn main() {}

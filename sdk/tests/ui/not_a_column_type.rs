@@ -1,0 +1,8 @@
+use tidemill_sdk::prelude::*;
+
+#[derive(Row)]
+struct Count {
+    count: usize,
+}
+
+fn main() {}

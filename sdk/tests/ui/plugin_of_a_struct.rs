@@ -1,0 +1,10 @@
+use tidemill_sdk::prelude::*;
+
+#[derive(Row)]
+struct Number {
+    n: i64,
+}
+
+plugin!(Number);
+
+fn main() {}

@@ -1,0 +1,8 @@
+use tidemill_sdk::prelude::*;
+
+struct Longest;
+
+#[reducer]
+impl Longest {}
+
+fn main() {}

@@ -1,0 +1,245 @@
+//! Functions that do wrong.
+
+use serde_json::json;
+use tidemill_tests::{Finished, Sandbox};
+
+use super::sandbox::sandbox;
+
+/// An epoch of good rows, and one with a bad row among them.
+fn fill(sandbox: &Sandbox) {
+    sandbox.write("in/1.txt", "one\ntwo\n");
+    sandbox.write("in/2.txt", "three\nbad\nfour\n");
+}
+
+/// A transform that carries its input along, so that it has to say which row came from which.
+fn transform(function: &str) -> Sandbox {
+    let sandbox = sandbox(&format!("call = \"misbehaving.{function}\"\nkeep = [\"value\"]"));
+    fill(&sandbox);
+    sandbox
+}
+
+/// One error, which names the function and says this.
+fn assert_one_error(run: &Finished, function: &str, phrase: &str) {
+    let error = run.stderr();
+    let lines: Vec<&str> = error.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!((run.code, lines.len()), (Some(1), 1), "{function}: {error}");
+    assert!(lines[0].contains(&format!("misbehaving.{function}")), "{function}: {error}");
+    assert!(lines[0].contains(phrase), "{function}, no `{phrase}` in: {error}");
+    assert!(!error.contains("panicked at host"), "{function}: {error}");
+}
+
+/// A function that stumbles over one row costs that row and no other. It is set aside with the reason and the module, and
+/// the pipeline runs on.
+#[test]
+fn a_row_that_a_function_stumbles_over_is_set_aside() {
+    let cases = [
+        ("panics", "this row is beyond me"),
+        ("loops", "did not come back within 100ms; raise limits.call_timeout"),
+        ("hoards", "of memory where limits.memory allows 32 MiB"),
+        ("overflows", "call stack exhausted"),
+        ("exits", "exit status 7"),
+        ("refuses", "this row is not for me"),
+        ("gives_up", "no row is good enough for me"),
+        ("blames_nobody", "it was the row behind the last"),
+        ("writes_to_an_outlet", "only a batch handler may write to an outlet"),
+    ];
+    for (function, phrase) in cases {
+        let sandbox = transform(function);
+        let run = sandbox.run(&[]);
+        assert_eq!(run.code, Some(0), "{function}: {}", run.stderr());
+        assert_eq!(sandbox.column("out", "value"), ["one", "two", "three", "four"], "{function}");
+        let [letter] = &sandbox.rows("aside")[..] else { panic!("{function}: {:?}", sandbox.rows("aside")) };
+        let error = letter["error"].as_str().expect("it is text");
+        assert!(error.starts_with(&format!("misbehaving.{function}")) && error.contains(phrase), "{function}: {error}");
+        assert_eq!((&letter["row"], &letter["part"], &letter["epoch"]), (&json!(r#"{"value":"bad"}"#), &json!("stage"), &json!(1)));
+        assert_eq!(letter["module"].as_str().map(str::len), Some(64), "{function}: {letter}");
+    }
+}
+
+/// Whoever would rather stop than go on without a row gets the row shown, and nothing of its epoch.
+#[test]
+fn a_bad_row_stops_the_pipeline_when_asked_to() {
+    for (function, phrase) in [("panics", "this row is beyond me"), ("refuses", "this row is not for me")] {
+        let sandbox = transform(function);
+        let run = sandbox.run(&["bad_rows=stop"]);
+        assert_one_error(&run, function, phrase);
+        assert_eq!(sandbox.column("out", "value"), ["one", "two"], "{function}");
+        assert!(sandbox.rows("aside").is_empty(), "{function}");
+    }
+    // A refusal names the row, so it can be shown.
+    assert!(transform("refuses").run(&["bad_rows=stop"]).stderr().contains(r#"the row is {"value":"bad"}"#));
+}
+
+/// What a function returns is checked before it is believed. A plugin that breaks its word is at fault, not a row: the
+/// epoch is not committed, those before stay, and a repaired plugin goes on where it stopped with no row lost or doubled.
+#[test]
+fn what_a_function_returns_is_checked() {
+    let cases = [
+        ("offsets_descend", "column `out` that has offsets that do not ascend"),
+        ("offset_negative", "column `out` that has offsets that do not ascend from 0: -1"),
+        ("offset_beyond", "column `out` that has the offset 2147483647 beyond its 12 bytes of data"),
+        ("offset_missing", "column `out` that has 3 offsets for 3 rows"),
+        ("offsets_missing", "column `out` that has 0 offsets for 3 rows"),
+        ("parents_descend", "parents that descend at row 1: 2 then 1"),
+        ("parent_beyond", "the parent 3 for a batch of 3 rows"),
+        ("parent_missing", "returned 3 rows but 2 parents"),
+        ("parents_missing", "returned 2 rows for 3 without saying where they came from"),
+        ("column_short", "column `out` that has 2 values for 3 rows"),
+        ("column_missing", "returned 0 columns where it describes 1"),
+        ("column_extra", "returned 2 columns where it describes 1"),
+        ("column_of_another_type", "column `out` that is of type int64, though it is described as utf8"),
+        ("text_not_utf8", "column `out` that has text that is not UTF-8 at byte 0"),
+        ("text_cut_in_a_character", "column `out` that has a value that starts or ends in the middle of a character"),
+        ("null_unexpected", "column `out` that has a row without a value, though it is described as never null"),
+        ("validity_short", "column `out` that has a bitmap of 0 bytes for 3 rows"),
+    ];
+    for (function, phrase) in cases {
+        let sandbox = transform(function);
+        let run = sandbox.run(&[]);
+        assert_one_error(&run, function, phrase);
+        assert!(run.stderr().contains("in `stage`: ") && run.stderr().contains("the plugin is at fault"), "{}", run.stderr());
+        assert_eq!(sandbox.column("out", "value"), ["one", "two"], "{function}");
+
+        let repaired = sandbox.run(&["transforms.stage.call=misbehaving.echoes"]);
+        assert_eq!(repaired.code, Some(0), "{function}: {}", repaired.stderr());
+        assert_eq!(sandbox.column("out", "value"), ["one", "two", "three", "bad", "four"], "{function}");
+        assert!(sandbox.rows("aside").is_empty(), "{function}");
+    }
+}
+
+/// The same holds for filters: their bad rows are found one by one, and a selection that is too short is refused.
+#[test]
+fn filters() {
+    let filter = |function: &str| {
+        let sandbox = sandbox(&format!("call = \"misbehaving.{function}\""));
+        fill(&sandbox);
+        sandbox
+    };
+    let stumbling = filter("filter_panics");
+    assert_eq!(stumbling.run(&[]).code, Some(0));
+    assert_eq!(stumbling.column("out", "value"), ["one", "two", "three", "four"]);
+    assert_eq!(stumbling.column("aside", "row"), [r#"{"value":"bad"}"#]);
+
+    assert_one_error(&filter("filter_mask_short").run(&[]), "filter_mask_short", "a selection that has a bitmap of 0 bytes for 2 rows");
+}
+
+/// And for reducers. A row that cannot be folded is left out of its group; a fault where no row is at hand stops the run.
+#[test]
+fn reducers() {
+    let reducer = |function: &str| {
+        let sandbox = sandbox(&format!(
+            "group_by = [\"character_length(value) as size\"]\nreduce = \"misbehaving.{function}\"\nover = \"batch\""
+        ));
+        fill(&sandbox);
+        sandbox
+    };
+    let counted = |sandbox: &Sandbox| {
+        let mut rows: Vec<String> = sandbox.rows("out").iter().map(|row| format!("{}: {}", row["size"], row["out"])).collect();
+        rows.sort();
+        rows
+    };
+    let sound = reducer("counts");
+    assert_eq!(sound.run(&[]).code, Some(0));
+    assert_eq!(counted(&sound), [r#"3: "1""#, r#"3: "2""#, r#"4: "1""#, r#"5: "1""#]);
+
+    let stumbling = reducer("reducer_panics");
+    assert_eq!(stumbling.run(&[]).code, Some(0));
+    assert_eq!(counted(&stumbling), [r#"3: "2""#, r#"4: "1""#, r#"5: "1""#]);
+    assert_eq!(stumbling.column("aside", "row"), [r#"{"value":"bad"}"#]);
+
+    let cases = [
+        ("states_missing", "values"),
+        ("states_of_text", "column `states` that is of type utf8, though it is described as binary"),
+        ("merge_loses_one", "offsets for 1 rows"),
+        ("finish_loses_one", "finished 1 states into 0 rows"),
+        ("finish_panics", "no end is good enough for me"),
+    ];
+    for (function, phrase) in cases {
+        let sandbox = reducer(function);
+        assert_one_error(&sandbox.run(&[]), function, phrase);
+        assert!(sandbox.rows("out").is_empty(), "{function}");
+        assert_eq!(sandbox.run(&["transforms.stage.reduce=misbehaving.counts"]).code, Some(0));
+        assert_eq!(counted(&sandbox), counted(&sound), "{function}");
+    }
+}
+
+/// And for batch handlers, whose effects are not known when they fail, so they always stop the run. What they write to an
+/// outlet is the host's memory: it is limited like their own.
+#[test]
+fn batch_handlers() {
+    let cases = [
+        ("handler_panics", "this batch is beyond me"),
+        ("handler_unknown_outlet", "there is no outlet `nowhere`; the function describes: out"),
+        ("handler_misfit", "the batch for outlet `out` does not fit: returned a column `out` that is of type int64"),
+        ("handler_hoards", "limits.memory"),
+    ];
+    for (function, phrase) in cases {
+        let sandbox = sandbox(&format!("call = \"misbehaving.{function}\"\n[transforms.behind]\ninputs = [\"stage.out\"]"));
+        fill(&sandbox);
+        let run = sandbox.run(&["sinks.out.inputs=[\"behind\"]"]);
+        assert_one_error(&run, function, phrase);
+        assert!(sandbox.rows("out").is_empty(), "{function}");
+    }
+}
+
+/// A sleeping plugin would hold up the epoch where no deadline can reach: its clock stands still, so sleep is over at once.
+#[test]
+fn sleep_takes_no_time() {
+    let sandbox = transform("sleeps");
+    let run = sandbox.run(&["limits.call_timeout=10s"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr());
+    assert_eq!(sandbox.column("out", "value"), ["one", "two", "three", "bad", "four"]);
+}
+
+/// The sandbox has no files, network, environment or input, and its clock shows the batch time: what a function returns
+/// can depend on its rows and the epoch only.
+#[test]
+fn a_function_sees_nothing_of_the_machine() {
+    let sandbox = sandbox("call = \"misbehaving.looks_around\"\nselect = [\"out\", \"cast(now() as bigint) as now\"]");
+    sandbox.write("in/1.txt", "one\n");
+    let mut command = sandbox.command(["run", "pipeline.toml"]);
+    let run = tidemill_tests::Running::start(command.env("SECRET", "told to nobody")).finish();
+    assert_eq!(run.code, Some(0), "{}", run.stderr());
+    let [row] = &sandbox.rows("out")[..] else { panic!("{:?}", sandbox.rows("out")) };
+    let micros = row["now"].as_i64().expect("it is a number") / 1000;
+    assert_eq!(row["out"], json!(format!("found [] at {micros}, told {micros}")));
+}
+
+/// An epoch that is run again must give the same rows, or exactly-once is not. So the random numbers of a function, and the
+/// order of Rust's hash tables, which comes from them, are those of the epoch.
+#[test]
+fn chance_is_the_same_when_an_epoch_is_run_again() {
+    let sandbox = sandbox(
+        "call = \"misbehaving.rolls_dice\"
+        [transforms.behind]
+        inputs = [\"stage\"]
+        columns = { value = \"out\" }
+        call = \"misbehaving.panics\"",
+    );
+    fill(&sandbox);
+    let inputs = "sinks.out.inputs=[\"behind\"]";
+    let rolled = |run: &Finished| -> Vec<String> {
+        run.stderr.iter().filter_map(|line| Some(line.split_once("rolled ")?.1.to_owned())).collect()
+    };
+    let first = sandbox.run(&[inputs, "bad_rows=stop"]);
+    assert_eq!(first.code, Some(1), "{}", first.stderr());
+    let first = rolled(&first);
+    assert_eq!(first.len(), 5, "{first:?}");
+
+    let again = sandbox.run(&[inputs]);
+    assert_eq!(again.code, Some(0), "{}", again.stderr());
+    assert_eq!(rolled(&again), first[2..]);
+    assert_eq!(sandbox.column("out", "out"), [0, 1, 2, 4].map(|row| first[row].clone()));
+    assert_eq!(first.iter().collect::<std::collections::BTreeSet<_>>().len(), 5, "chance it is: {first:?}");
+}
+
+/// A plugin that writes without end to the log must not fill the memory or bury what others say.
+#[test]
+fn a_flood_of_log_lines_is_cut() {
+    let sandbox = transform("shouts");
+    let run = sandbox.run(&["limits.call_timeout=10s"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr());
+    assert_eq!(sandbox.column("out", "value"), ["one", "two", "three", "bad", "four"]);
+    assert!(run.stderr().len() < 1 << 20, "{} bytes", run.stderr().len());
+    assert!(run.stderr().contains("misbehaving.shouts"), "{}", &run.stderr()[..500]);
+}
