@@ -29,7 +29,11 @@ const ROWS: usize = 10_000;
 
 fn main() {
     let plugin = plugin();
-    let uses = ["identity", "warm"].map(|name| FunctionUse { function: name.to_owned(), config: None });
+    let uses = ["identity", "warm"].map(|name| FunctionUse {
+        label: name.to_owned(),
+        function: name.to_owned(),
+        config: None,
+    });
     let mut instance = plugin.instantiate(&uses, Limits::default()).expect("the plugin starts");
     instance.enter(&CallScope { epoch: Epoch::FIRST, batch_time: ProcessingTime::from_micros(0), seed: 0 });
     let batches = batches(plugin.as_ref());
@@ -71,7 +75,8 @@ fn batches(plugin: &dyn Plugin) -> Vec<RecordBatch> {
     let mut random = Random::new(7);
     let batch = |_| {
         let ids: Int64Array = (0..ROWS as i64).collect::<Vec<_>>().into();
-        let sensors: StringArray = (0..ROWS).map(|_| Some(format!("sensor-{:08}", random.below(100_000_000)))).collect();
+        let sensors: StringArray =
+            (0..ROWS).map(|_| Some(format!("sensor-{:08}", random.below(100_000_000)))).collect();
         let values: Float64Array = (0..ROWS).map(|_| random.below(10_000) as f64 / 100.0).collect::<Vec<_>>().into();
         RecordBatch::try_new(Arc::clone(schema), vec![Arc::new(ids), Arc::new(sensors), Arc::new(values)])
             .expect("columns of the described types")

@@ -29,7 +29,10 @@ fn main() {
     for ((name, _), time) in ways.iter().zip(&times) {
         println!("  {name:<14} {:>6.1} ms", time.as_secs_f64() * 1000.0);
     }
-    println!("  first row, {:.1} ms more than process start", (times[1].saturating_sub(times[0])).as_secs_f64() * 1000.0);
+    println!(
+        "  first row, {:.1} ms more than process start",
+        (times[1].saturating_sub(times[0])).as_secs_f64() * 1000.0
+    );
 }
 
 fn manifest(plugin: &Path) -> String {

@@ -35,7 +35,11 @@ fn main() {
     println!("word count, {megabytes:.0} MB, checkpoint on");
     for ((name, _), time) in ways.iter().zip(&times) {
         let seconds = time.as_secs_f64();
-        println!("  {name:<24} {seconds:>7.3} s {:>7.0} MB/s   {:>5.2} of native", megabytes / seconds, native_time / seconds);
+        println!(
+            "  {name:<24} {seconds:>7.3} s {:>7.0} MB/s   {:>5.2} of native",
+            megabytes / seconds,
+            native_time / seconds
+        );
     }
     println!("  peak memory of this process: {} MiB", peak_memory());
 }
@@ -87,7 +91,8 @@ fn check(tables: &tidemill::sink::MemoryTables, expected: &FastMap<String, u64>)
     let snapshot = tables.get(&"out".into()).expect("the sink has run").snapshot();
     let mut found: HashMap<String, u64> = HashMap::new();
     for batch in &snapshot.rows {
-        let (words, counts) = (batch.column(0).as_string::<i32>(), batch.column(1).as_primitive::<arrow::datatypes::Int64Type>());
+        let (words, counts) =
+            (batch.column(0).as_string::<i32>(), batch.column(1).as_primitive::<arrow::datatypes::Int64Type>());
         for (word, count) in words.iter().zip(counts) {
             found.insert(word.expect("a word").to_owned(), count.expect("a count") as u64);
         }

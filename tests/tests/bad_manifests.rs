@@ -38,7 +38,11 @@ fn pipelines_that_do_not_fit() {
         }
 
         let run = sandbox.call(["run", name]);
-        assert_eq!((run.code, run.stderr() + "\n"), (Some(2), actual), "{name} is refused otherwise when it is to be run");
+        assert_eq!(
+            (run.code, run.stderr() + "\n"),
+            (Some(2), actual),
+            "{name} is refused otherwise when it is to be run"
+        );
         assert!(!sandbox.path(".tidemill").exists() && !sandbox.path("out").exists(), "{name} left something behind");
     }
     assert!(differences.is_empty(), "{differences}");

@@ -67,7 +67,7 @@ const OWNED: [(&str, &[&str]); 15] = [
     ("std::process::exit", &["cli", "main"]),
     ("std::time::Instant", &["runtime::clock"]),
     ("std::time::SystemTime", &["runtime::clock"]),
-    ("toml", &["manifest"]),
+    ("toml", &["manifest", "toolchain"]),
     ("tracing_subscriber", &["cli"]),
     ("wasmtime", &["wasm"]),
     ("wasmtime_", &["wasm"]),

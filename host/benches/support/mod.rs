@@ -23,27 +23,27 @@ use tidemill::{
 };
 
 /// The repository's root.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("host/ stands in the repository").to_owned()
 }
 
 /// Where generated input and checkpoints live.
-pub fn scratch() -> PathBuf {
+pub(crate) fn scratch() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     target.join("bench-data")
 }
 
 /// SplitMix64: the same numbers everywhere.
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// Numbers from a seed.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Random(seed)
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -52,14 +52,14 @@ impl Random {
     }
 
     /// A number from 0 up to, not including, `end`.
-    pub fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
     }
 }
 
 /// Text of words with English-like lengths, the frequent ones frequent as in Zipf's law: `files` files of `file_bytes` in
 /// a folder, lines of about 80 characters.
-pub fn text(name: &str, files: usize, file_bytes: usize, distinct: usize) -> PathBuf {
+pub(crate) fn text(name: &str, files: usize, file_bytes: usize, distinct: usize) -> PathBuf {
     let folder = scratch().join(format!("{name}-{files}x{file_bytes}-{distinct}"));
     if folder.join("done").exists() {
         return folder.join("text");
@@ -100,7 +100,7 @@ fn zipf(random: &mut Random, n: usize) -> usize {
 }
 
 /// The bytes of all files of a folder.
-pub fn bytes_in(folder: &Path) -> u64 {
+pub(crate) fn bytes_in(folder: &Path) -> u64 {
     let files = fs::read_dir(folder).expect("the folder is there");
     files.map(|file| file.and_then(|file| file.metadata()).expect("a file").len()).sum()
 }
@@ -126,12 +126,12 @@ impl Observer for Silent {
 }
 
 /// A loader with a warm cache of compiled code.
-pub fn loader() -> Loader {
+pub(crate) fn loader() -> Loader {
     Loader::new(Some(scratch().join("compiled"))).expect("the engine starts")
 }
 
 /// Runs a pipeline from an empty checkpoint to its end. Returns how long it took from start to last commit, and its tables.
-pub fn run(loader: &dyn PluginLoader, manifest: &str) -> (Duration, Arc<MemoryTables>) {
+pub(crate) fn run(loader: &dyn PluginLoader, manifest: &str) -> (Duration, Arc<MemoryTables>) {
     let manifest = manifest::parse(manifest, "bench.toml", &root()).unwrap_or_else(|faults| panic!("{faults}"));
     let mut report = |line: &str| eprintln!("{line}");
     let prepared = Preparer { loader, report: &mut report }.prepare(manifest).unwrap_or_else(|error| panic!("{error}"));
@@ -145,19 +145,20 @@ pub fn run(loader: &dyn PluginLoader, manifest: &str) -> (Duration, Arc<MemoryTa
     };
     let started = now();
     let store = RedbStore::open(checkpoint.path()).expect("a new checkpoint");
-    let mut pipeline = Pipeline::start(environment, Box::new(store), prepared).unwrap_or_else(|error| panic!("{error}"));
+    let mut pipeline =
+        Pipeline::start(environment, Box::new(store), prepared).unwrap_or_else(|error| panic!("{error}"));
     drive(&mut pipeline, &mut Silent { rows: 0, failed: None }).unwrap_or_else(|error| panic!("{error}"));
     (started.elapsed(), tables)
 }
 
 /// The time, for measuring.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 /// Runs several ways to do the same in turn, `rounds` times, after one round of warming up. Returns each way's median.
-pub fn medians(rounds: usize, ways: &mut [(&str, &mut dyn FnMut() -> Duration)]) -> Vec<Duration> {
+pub(crate) fn medians(rounds: usize, ways: &mut [(&str, &mut dyn FnMut() -> Duration)]) -> Vec<Duration> {
     let mut times = vec![Vec::with_capacity(rounds); ways.len()];
     for round in 0..=rounds {
         for (at, (_, way)) in ways.iter_mut().enumerate() {
@@ -174,7 +175,7 @@ pub fn medians(rounds: usize, ways: &mut [(&str, &mut dyn FnMut() -> Duration)])
 }
 
 /// The most memory this process has had, in MiB.
-pub fn peak_memory() -> u64 {
+pub(crate) fn peak_memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
     line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024

@@ -45,7 +45,11 @@ pub struct Unrecoverable {
 }
 
 /// Decides from the last committed epoch, the plan in flight, and every sink's marker.
-pub fn decide(committed: Option<Epoch>, planned: Option<Epoch>, markers: &[(PartName, Marker)]) -> Result<Recovery, Unrecoverable> {
+pub fn decide(
+    committed: Option<Epoch>,
+    planned: Option<Epoch>,
+    markers: &[(PartName, Marker)],
+) -> Result<Recovery, Unrecoverable> {
     let next = committed.map_or(Epoch::FIRST, Epoch::next);
     let in_flight = planned.filter(|&planned| planned == next);
     let mut sinks = Vec::with_capacity(markers.len());

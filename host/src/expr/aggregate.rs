@@ -45,7 +45,9 @@ impl AggregateExpr {
             ));
         };
         if !call.params.order_by.is_empty() {
-            return Err(ExprError("an aggregate over a stream has no `order by`: rows are folded as they come".to_owned()));
+            return Err(ExprError(
+                "an aggregate over a stream has no `order by`: rows are folded as they come".to_owned(),
+            ));
         }
         if asks_for_the_time(&expr)? {
             return Err(ExprError("an aggregate cannot use now(): compute it in a `select` before".to_owned()));
@@ -79,9 +81,8 @@ impl AggregateExpr {
 
     /// The columns in which a group's partial state travels and is stored, named after this aggregate.
     pub fn state_fields(&self) -> Vec<Field> {
-        let rename = |(i, field): (usize, &FieldRef)| {
-            Field::new(format!("{}[{i}]", self.name), field.data_type().clone(), true)
-        };
+        let rename =
+            |(i, field): (usize, &FieldRef)| Field::new(format!("{}[{i}]", self.name), field.data_type().clone(), true);
         self.state_fields.iter().enumerate().map(rename).collect()
     }
 

@@ -7,7 +7,10 @@ use std::{
 
 use arrow::datatypes::DataType;
 use datafusion_common::{Result, TableReference, config::ConfigOptions, plan_err};
-use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF, planner::{ContextProvider, ExprPlanner}};
+use datafusion_expr::{
+    AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF,
+    planner::{ContextProvider, ExprPlanner},
+};
 use datafusion_sql::planner::ParserOptions;
 
 /// All functions there are.

@@ -6,14 +6,20 @@ use arrow::{
     array::{Array, ArrayRef, BooleanArray, RecordBatch, cast::AsArray},
     datatypes::{DataType, Field, Schema},
 };
-use datafusion_common::{DFSchema, tree_node::{TreeNode, TreeNodeRecursion}};
+use datafusion_common::{
+    DFSchema,
+    tree_node::{TreeNode, TreeNodeRecursion},
+};
 use datafusion_expr::{
     Expr, Volatility, execution_props::ExecutionProps, physical_planning_context::PhysicalPlanningContext,
     simplify::SimplifyContext,
 };
 use datafusion_optimizer::simplify_expressions::ExprSimplifier;
 use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
-use datafusion_sql::{parser::DFParser, planner::{PlannerContext, SqlToRel}};
+use datafusion_sql::{
+    parser::DFParser,
+    planner::{PlannerContext, SqlToRel},
+};
 
 use super::{
     ExprError,
@@ -140,8 +146,7 @@ pub(super) fn to_physical(
         .with_query_execution_start_time(now.map(|now| now.and_utc()))
         .build();
     let simple = ExprSimplifier::new(context).simplify(expr.clone())?;
-    let physical =
-        create_physical_expr(&simple, schema, &ExecutionProps::new(), &PhysicalPlanningContext::default())?;
+    let physical = create_physical_expr(&simple, schema, &ExecutionProps::new(), &PhysicalPlanningContext::default())?;
     Ok(physical)
 }
 

@@ -146,7 +146,7 @@ fn files(section: &mut Section<'_, '_>, base: &Path) -> Option<SourceConnector> 
         _ => text.then_some(FileFormat::Text),
     };
     Some(SourceConnector::Files(FilesSource {
-        path: base.join(path?.value),
+        path: value::path(base, &path?.value),
         format: format?,
         max_files_per_trigger,
         max_bytes_per_trigger: max_bytes_per_trigger.map(|size| size.value),
@@ -192,7 +192,7 @@ fn files_sink(section: &mut Section<'_, '_>, base: &Path) -> Option<SinkConnecto
     let format = section
         .choice("format", &[("text", OutputFormat::Text), ("json", OutputFormat::Json), ("csv", OutputFormat::Csv)]);
     section.refuse_unknown("a files sink");
-    Some(SinkConnector::Files(FilesSink { path: base.join(path?.value), format: format?.value }))
+    Some(SinkConnector::Files(FilesSink { path: value::path(base, &path?.value), format: format?.value }))
 }
 
 fn memory(section: &mut Section<'_, '_>, _base: &Path) -> Option<SinkConnector> {

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::{Diagnostic, Diagnostics, FunctionName, Input, SinkSpec, Spanned};
-use crate::model::nearest;
 use crate::model::PartName;
+use crate::model::nearest;
 
 /// What the sections of a manifest say of each other, gathered while they are read, faulty ones too: a part that is
 /// only half right still has a name that others may use.

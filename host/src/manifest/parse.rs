@@ -62,7 +62,7 @@ fn read(top: &mut Section<'_, '_>, base: &Path, source: &Arc<SourceText>, graph:
     let name = top.string_that("name", "a name", value::NAME, value::is_name);
     let trigger = trigger(top);
     let workers = top.count("workers", 1..=1024);
-    let checkpoint = top.string("checkpoint").map(|path| base.join(path.value));
+    let checkpoint = top.string("checkpoint").map(|path| value::path(base, &path.value));
     let bad_rows = top.choice("bad_rows", &[("set-aside", BadRows::SetAside), ("stop", BadRows::Stop)]);
     let limits = top.section("limits", limits).unwrap_or_default();
     let plugins = top.each_part("plugins", |name, section| plugin::plugin(name, section, base, graph));

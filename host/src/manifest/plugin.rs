@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Diagnostic, PluginOrigin, PluginSpec, Spanned, graph::Graph, section::Section};
+use super::{Diagnostic, PluginOrigin, PluginSpec, Spanned, graph::Graph, section::Section, value};
 
 /// Reads `[plugins.NAME]`.
 pub(super) fn plugin(
@@ -21,8 +21,8 @@ pub(super) fn plugin(
     check_origin(&name, section);
 
     let origin = match (krate, path) {
-        (Some(krate), _) => Spanned { value: PluginOrigin::Crate(base.join(krate.value)), span: krate.span },
-        (None, Some(path)) => Spanned { value: PluginOrigin::Path(base.join(path.value)), span: path.span },
+        (Some(krate), _) => Spanned { value: PluginOrigin::Crate(value::path(base, &krate.value)), span: krate.span },
+        (None, Some(path)) => Spanned { value: PluginOrigin::Path(value::path(base, &path.value)), span: path.span },
         (None, None) => return None,
     };
     let sha256 = sha256.map(|sha256| Spanned { value: sha256.value.to_ascii_lowercase(), span: sha256.span });

@@ -1,9 +1,17 @@
 //! Values that TOML has no type for: durations, sizes, names, addresses. An error says what would be accepted.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde_json::{Number, Value};
 use toml::de::{DeInteger, DeValue};
+
+/// A path of the manifest, resolved against the manifest's folder. `.` in it is left out, for the sake of messages.
+pub(super) fn path(base: &Path, path: &str) -> PathBuf {
+    base.join(path).components().collect()
+}
 
 /// Units of time, in milliseconds.
 const TIME: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];

@@ -95,11 +95,8 @@ pub fn is_supported(arrow: &Arrow) -> bool {
 /// A schema as messages show it: `word: utf8, count: int64`. Arrow types that are none of ours are shown as
 /// Arrow names them.
 pub fn describe_schema(schema: &Schema) -> String {
-    let columns: Vec<String> = schema
-        .fields()
-        .iter()
-        .map(|field| format!("{}: {}", field.name(), type_name(field.data_type())))
-        .collect();
+    let columns: Vec<String> =
+        schema.fields().iter().map(|field| format!("{}: {}", field.name(), type_name(field.data_type()))).collect();
     columns.join(", ")
 }
 

@@ -129,7 +129,12 @@ impl PluginCalls {
     }
 
     /// Calls a batch handler with all rows of the epoch. What it did not take stops the pipeline: its effects are not known.
-    pub fn handle(&mut self, part: &PartName, call: &Call, input: &RecordBatch) -> Result<Vec<HandlerOutput>, OperatorError> {
+    pub fn handle(
+        &mut self,
+        part: &PartName,
+        call: &Call,
+        input: &RecordBatch,
+    ) -> Result<Vec<HandlerOutput>, OperatorError> {
         self.part = part.clone();
         let mut handle = || -> Result<Vec<HandlerOutput>, Failure> {
             let arguments = self.arguments(call, input)?;
@@ -151,7 +156,10 @@ impl PluginCalls {
                 missing.map(|row| (row, field.name().clone())).collect::<Vec<_>>()
             })
             .map(|(row, column)| {
-                let error = format!("{} wants a value in `{column}`, but the row has none; take an Option to accept that", call.label);
+                let error = format!(
+                    "{} wants a value in `{column}`, but the row has none; take an Option to accept that",
+                    call.label
+                );
                 self.set_aside(call, input, row, error).map(|()| row)
             })
             .collect::<Result<_, _>>()?;

@@ -102,7 +102,8 @@ impl KeyedState {
         }
         self.stored_rows += rows.num_rows();
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        let rows = RecordBatch::try_new_with_options(Arc::clone(&self.schema), rows.columns()[..columns].to_vec(), &options)?;
+        let rows =
+            RecordBatch::try_new_with_options(Arc::clone(&self.schema), rows.columns()[..columns].to_vec(), &options)?;
         let spread = Partial::of_rows(&rows, self.group.keys.schema.fields().len())?;
         for (at, shard) in self.shards.iter().enumerate() {
             if let Some(rows) = spread.shard(at) {

@@ -63,6 +63,13 @@ impl Pipe {
         Ok(())
     }
 
+    /// Starts a task: random numbers begin where the task says, whichever worker has it.
+    pub fn start_task(&mut self, scope: &CallScope, task: u64) {
+        // Odd multiples of the golden ratio, so that neighbouring tasks start far apart.
+        let seed = scope.seed ^ (task + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.calls.enter(&CallScope { seed, ..*scope });
+    }
+
     /// Sends a batch of a source on its way.
     pub fn push_from_source(&mut self, source: usize, batch: &RecordBatch) -> Result<(), OperatorError> {
         for at in 0..self.plan.sources[source].targets.len() {
@@ -178,7 +185,12 @@ impl Pipe {
     }
 }
 
-fn run_step(calls: &mut PluginCalls, step: &Step, batch: &RecordBatch, out: &mut Vec<RecordBatch>) -> Result<(), Failure> {
+fn run_step(
+    calls: &mut PluginCalls,
+    step: &Step,
+    batch: &RecordBatch,
+    out: &mut Vec<RecordBatch>,
+) -> Result<(), Failure> {
     let mut emit = |batch: RecordBatch| {
         if batch.num_rows() > 0 {
             out.push(batch);

@@ -8,12 +8,7 @@ use arrow::{
     datatypes::SchemaRef,
 };
 
-use super::{
-    Failure, PluginCalls,
-    fold::Folder,
-    key_table::KeyTable,
-    state_column::StateColumn,
-};
+use super::{Failure, PluginCalls, fold::Folder, key_table::KeyTable, state_column::StateColumn};
 use crate::plan::Group;
 
 /// The keys of one shard, each with its state.

@@ -31,7 +31,9 @@ impl StateColumn {
             DataType::Utf8 => StateColumn::Utf8(Vec::new()),
             DataType::Binary => StateColumn::Binary(Vec::new()),
             _ => match data_type.primitive_width() {
-                Some(width) => StateColumn::Fixed { data_type: data_type.clone(), width, values: Vec::new(), valid: Vec::new() },
+                Some(width) => {
+                    StateColumn::Fixed { data_type: data_type.clone(), width, values: Vec::new(), valid: Vec::new() }
+                }
                 None => {
                     let converter = RowConverter::new(vec![SortField::new(data_type.clone())])?;
                     StateColumn::Encoded { converter, values: Vec::new() }

@@ -5,10 +5,7 @@
 //! with one multiplication (the folded multiply of wyhash and foldhash) and compared with one comparison, so nothing is called and
 //! nothing is copied for a key that is known. DataFusion's table, which serves all other keys, takes about three times as long here.
 
-use std::{
-    hash::BuildHasher,
-    sync::Arc,
-};
+use std::{hash::BuildHasher, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, BinaryBuilder, GenericByteArray, cast::AsArray},

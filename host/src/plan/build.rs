@@ -44,7 +44,11 @@ fn assemble(
             None => Arc::clone(schema),
         };
         let name = spec.name.value.clone();
-        scope.publish(&name, None, Rows { schema: Arc::clone(&schema), changing: false, place: spec.name.span.clone() });
+        scope.publish(
+            &name,
+            None,
+            Rows { schema: Arc::clone(&schema), changing: false, place: spec.name.span.clone() },
+        );
         let targets = targets_of(manifest, &name, None);
         sources.push(SourceNode { name, schema, projection, targets });
     }

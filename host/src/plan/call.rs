@@ -27,8 +27,9 @@ pub(super) fn build_call(
     check_role(scope, spec, &function, roles)?;
     let config = check_config(scope, spec, plugin, &function)?;
     let arguments = arguments(scope, spec, &function, rows)?;
-    let used = scope.use_function(plugin, FunctionUse { function: function.name.clone(), config });
-    let label = format!("{}.{}", spec.function.value.plugin, function.name);
+    let label = spec.function.value.to_string();
+    let used =
+        scope.use_function(plugin, FunctionUse { label: label.clone(), function: function.name.clone(), config });
     Some((Call { plugin, used, label, arguments }, function))
 }
 
@@ -59,7 +60,9 @@ fn check_role(scope: &mut Scope<'_>, spec: &CallSpec, function: &Function, roles
     let help = match function.role {
         Role::Reducer => format!("a reducer folds groups: write `group_by = [...]` and `reduce = \"{label}\"`"),
         Role::KeyedState => "this version of Tidemill does not run keyed-state functions yet".to_owned(),
-        Role::Transform | Role::Filter | Role::BatchHandler => format!("write `call = \"{label}\"`, without `group_by`"),
+        Role::Transform | Role::Filter | Role::BatchHandler => {
+            format!("write `call = \"{label}\"`, without `group_by`")
+        }
     };
     let fault = Diagnostic::error(format!("`{label}` is a {} and cannot be used here", function.role.name()))
         .at(spec.function.span.clone(), "")

@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use super::Plan;
 use crate::{
-    manifest::{Aggregate, Input, Manifest, Operation, OutputMode, Over, SinkConnector, SourceConnector, TransformSpec, Trigger},
+    manifest::{
+        Aggregate, Input, Manifest, Operation, OutputMode, Over, SinkConnector, SourceConnector, TransformSpec, Trigger,
+    },
     model::type_name,
 };
 
@@ -75,7 +77,11 @@ pub fn explain(manifest: &Manifest, plan: &Plan) -> Explained {
         columns: columns(&node.schema, None),
         mode: Some(node.mode),
     });
-    Explained { name: manifest.name.clone(), trigger: manifest.trigger, parts: sources.chain(transforms).chain(sinks).collect() }
+    Explained {
+        name: manifest.name.clone(),
+        trigger: manifest.trigger,
+        parts: sources.chain(transforms).chain(sinks).collect(),
+    }
 }
 
 fn columns(schema: &Schema, outlet: Option<&str>) -> Vec<ExplainedColumn> {
@@ -116,7 +122,9 @@ fn describe_transform(spec: &TransformSpec) -> Vec<String> {
             let keys: Vec<&str> = group.by.iter().map(|key| key.value.as_str()).collect();
             does.push(format!("group by {}", if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") }));
             does.push(match &group.aggregate {
-                Aggregate::Sql(list) => list.iter().map(|(n, sql)| format!("{} = {}", n.value, sql.value)).collect::<Vec<_>>().join(", "),
+                Aggregate::Sql(list) => {
+                    list.iter().map(|(n, sql)| format!("{} = {}", n.value, sql.value)).collect::<Vec<_>>().join(", ")
+                }
                 Aggregate::Reduce(call) => format!("reduce {}", call.function.value),
             });
             does.push(match group.over {
@@ -126,7 +134,8 @@ fn describe_transform(spec: &TransformSpec) -> Vec<String> {
         }
         None => {}
     }
-    let select = spec.select.as_ref().map(|list| list.iter().map(|sql| sql.value.as_str()).collect::<Vec<_>>().join(", "));
+    let select =
+        spec.select.as_ref().map(|list| list.iter().map(|sql| sql.value.as_str()).collect::<Vec<_>>().join(", "));
     does.extend(select.map(|list| format!("select {list}")));
     does
 }

@@ -42,7 +42,8 @@ pub(super) fn build_group(scope: &mut Scope<'_>, spec: &GroupSpec, rows: &Rows) 
     };
     let key_fields = keys.schema.fields().iter().map(|field| field.as_ref().clone());
     let fields: Vec<Field> = key_fields.chain(results).collect();
-    let twice = fields.iter().enumerate().find(|(at, f)| fields[..*at].iter().any(|earlier| earlier.name() == f.name()));
+    let twice =
+        fields.iter().enumerate().find(|(at, f)| fields[..*at].iter().any(|earlier| earlier.name() == f.name()));
     if let Some((at, field)) = twice {
         // Keys were checked among themselves, so it is a result.
         let place = match &spec.aggregate {

@@ -34,7 +34,8 @@ pub(super) fn build_node(scope: &mut Scope<'_>, spec: &TransformSpec) -> Option<
     };
     let mut changing = rows.changing;
     if let Some(condition) = &spec.filter {
-        node.before.push(Step::Where(compile(scope, condition, |sql| ScalarExpr::compile_condition(sql, &rows.schema))?));
+        node.before
+            .push(Step::Where(compile(scope, condition, |sql| ScalarExpr::compile_condition(sql, &rows.schema))?));
     }
     match &spec.operation {
         None => {}
@@ -42,9 +43,12 @@ pub(super) fn build_node(scope: &mut Scope<'_>, spec: &TransformSpec) -> Option<
         Some(Operation::Group(group)) => {
             if rows.changing {
                 scope.faults.push(
-                    Diagnostic::error(format!("`{}` groups the rows of a running total, which would be counted again each time they change", node.name))
-                        .at(spec.inputs[0].span.clone(), "a running total is above")
-                        .help("group within one epoch above (over = \"batch\"), or compute both results in one `group_by`"),
+                    Diagnostic::error(format!(
+                        "`{}` groups the rows of a running total, which would be counted again each time they change",
+                        node.name
+                    ))
+                    .at(spec.inputs[0].span.clone(), "a running total is above")
+                    .help("group within one epoch above (over = \"batch\"), or compute both results in one `group_by`"),
                 );
                 return None;
             }
@@ -128,7 +132,9 @@ pub(super) fn compile<T>(
     match compile(&sql.value) {
         Ok(compiled) => Some(compiled),
         Err(error) => {
-            scope.faults.push(Diagnostic::error("this expression cannot be used").at(sql.span.clone(), error.to_string()));
+            scope
+                .faults
+                .push(Diagnostic::error("this expression cannot be used").at(sql.span.clone(), error.to_string()));
             None
         }
     }
@@ -138,7 +144,8 @@ impl Node {
     /// The columns of its input it reads, by position; none when it may want all of them.
     pub(super) fn columns_read(&self) -> Option<BTreeSet<usize>> {
         let mut columns = BTreeSet::new();
-        let mut read = |expressions: &[ScalarExpr]| columns.extend(expressions.iter().flat_map(|e| e.columns().to_vec()));
+        let mut read =
+            |expressions: &[ScalarExpr]| columns.extend(expressions.iter().flat_map(|e| e.columns().to_vec()));
         for step in &self.before {
             match step {
                 Step::Where(condition) => read(std::slice::from_ref(condition)),

@@ -61,10 +61,12 @@ impl<'a> Scope<'a> {
         for (rows, input) in all.iter().zip(inputs).skip(1) {
             if !same_columns(&rows.schema, &first.schema) {
                 self.faults.push(
-                    Diagnostic::error(format!("the inputs of `{part}` have different columns, so they cannot be one stream"))
-                        .at(input.span.clone(), format!("has `{}`", describe_schema(&rows.schema)))
-                        .also(inputs[0].span.clone(), format!("has `{}`", describe_schema(&first.schema)))
-                        .help("give both the same columns, in the same order, with a `select` before"),
+                    Diagnostic::error(format!(
+                        "the inputs of `{part}` have different columns, so they cannot be one stream"
+                    ))
+                    .at(input.span.clone(), format!("has `{}`", describe_schema(&rows.schema)))
+                    .also(inputs[0].span.clone(), format!("has `{}`", describe_schema(&first.schema)))
+                    .help("give both the same columns, in the same order, with a `select` before"),
                 );
                 return None;
             }
@@ -85,8 +87,10 @@ impl<'a> Scope<'a> {
                 .help(format!("write one of: {}", quoted(outlets, |outlet| format!("{part}.{outlet}")))),
             (Some(outlet), Some(outlets)) => Diagnostic::error(format!("`{part}` has no outlet `{outlet}`"))
                 .help(format!("write one of: {}", quoted(outlets, |outlet| format!("{part}.{outlet}")))),
-            (Some(_), None) if self.is_known(part) => Diagnostic::error(format!("`{part}` has no outlets; only batch handlers do"))
-                .help(format!("write \"{part}\"")),
+            (Some(_), None) if self.is_known(part) => {
+                Diagnostic::error(format!("`{part}` has no outlets; only batch handlers do"))
+                    .help(format!("write \"{part}\""))
+            }
             // The part itself is at fault, and its fault is on the list.
             _ => return None,
         };

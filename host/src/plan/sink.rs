@@ -16,6 +16,15 @@ use crate::{
 /// Checks a sink. None when something is at fault.
 pub(super) fn build_sink(scope: &mut Scope<'_>, spec: &SinkSpec) -> Option<SinkNode> {
     let dead_letters = spec.inputs.iter().any(|input| input.value.part.as_str() == SinkSpec::DEAD_LETTERS);
+    if let (true, Some(other)) = (dead_letters, spec.inputs.get(1)) {
+        scope.faults.push(
+            Diagnostic::error(format!("sink `{}` takes `dead_letters` together with other rows", spec.name.value))
+                .at(spec.inputs[0].span.clone(), "")
+                .also(other.span.clone(), "other rows")
+                .help("dead letters have columns of their own: give them a sink of their own"),
+        );
+        return None;
+    }
     let rows = match dead_letters {
         true => Rows { schema: dead_letter_schema(), changing: false, place: spec.inputs[0].span.clone() },
         false => scope.union(&spec.name.value, &spec.inputs)?,

@@ -46,7 +46,12 @@ pub trait CheckpointStore: Send {
     fn write_plan(&mut self, plan: &EpochPlan) -> Result<(), CheckpointError>;
 
     /// Commits an epoch (T2): its state changes, its source ranges and `committed`, and removes its plan.
-    fn commit(&mut self, committed: &Committed, ranges: &[(PartName, Range)], state: &[StateChunk]) -> Result<(), CheckpointError>;
+    fn commit(
+        &mut self,
+        committed: &Committed,
+        ranges: &[(PartName, Range)],
+        state: &[StateChunk],
+    ) -> Result<(), CheckpointError>;
 
     /// The ranges of all committed epochs of a source, oldest first.
     fn history(&self, source: &PartName) -> Result<Vec<Range>, CheckpointError>;

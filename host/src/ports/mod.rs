@@ -7,11 +7,11 @@ mod plugin;
 mod sink;
 mod source;
 
-pub use checkpoint::{ChunkKind, CheckpointError, CheckpointStore, StateChunk};
+pub use checkpoint::{CheckpointError, CheckpointStore, ChunkKind, StateChunk};
 pub use clock::{Clock, Wake};
 pub use plugin::{
-    CallError, CallScope, Description, Function, FunctionUse, HandlerOutput, Instance, LoadError, Outlet, Plugin, PluginLoader,
-    Role, Transformed, UseIndex,
+    CallError, CallScope, Description, Function, FunctionUse, HandlerOutput, Instance, LoadError, Outlet, Plugin,
+    PluginLoader, Role, Transformed, UseIndex,
 };
 pub use sink::{CommitPermit, Marker, Sink, SinkError};
 pub use source::{BadRow, Control, Offset, Range, RowReceiver, Source, SourceError, Split};

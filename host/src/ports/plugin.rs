@@ -45,6 +45,8 @@ pub trait Plugin: Send + Sync {
 /// One use of a function in a pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionUse {
+    /// How messages name it: `plugin.function`, the plugin by its name in the manifest.
+    pub label: String,
     /// The function's name.
     pub function: String,
     /// Its config as JSON; none for the function's default.
@@ -174,7 +176,12 @@ pub trait Instance: Send {
     fn merge(&mut self, function: UseIndex, left: &BinaryArray, right: &BinaryArray) -> Result<BinaryArray, CallError>;
 
     /// Takes states out of states row by row.
-    fn retract(&mut self, function: UseIndex, states: &BinaryArray, leaving: &BinaryArray) -> Result<BinaryArray, CallError>;
+    fn retract(
+        &mut self,
+        function: UseIndex,
+        states: &BinaryArray,
+        leaving: &BinaryArray,
+    ) -> Result<BinaryArray, CallError>;
 
     /// Turns states into output columns.
     fn finish(&mut self, function: UseIndex, states: &BinaryArray) -> Result<RecordBatch, CallError>;

@@ -21,6 +21,9 @@ pub struct Range {
     pub start: Offset,
     /// Where this one ends.
     pub end: Offset,
+    /// Whether this range tells all there is to know, so that earlier ones may be forgotten. Where it is false, as for a
+    /// folder of which each range lists some files, the whole history is kept.
+    pub cumulative: bool,
     /// What the source needs beyond the offsets to read the range again, in its own encoding: the list of
     /// files, for one. Kept with the checkpoint and handed back by [`Source::restore`].
     pub detail: Vec<u8>,
@@ -34,8 +37,8 @@ pub trait Source: Send {
     /// The columns of its rows.
     fn schema(&self) -> SchemaRef;
 
-    /// Takes up where the checkpoint stands: the ranges of all committed epochs, oldest first; empty for a
-    /// new pipeline. Called once, before anything else.
+    /// Takes up where the checkpoint stands: the ranges of all committed epochs, oldest first, from the last cumulative
+    /// one on; empty for a new pipeline. Called once, before anything else.
     fn restore(&mut self, history: &[Range]) -> Result<(), SourceError>;
 
     /// The next range, no larger than the settings allow; none when there is nothing new.

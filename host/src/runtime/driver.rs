@@ -19,19 +19,24 @@ pub trait Observer {
     fn refused(&mut self, error: &RunError, next: Epoch);
 }
 
-/// Runs epochs until the trigger says it is enough or a stop is asked for.
-pub fn drive(pipeline: &mut Pipeline, observer: &mut dyn Observer) -> Result<(), RunError> {
+/// Runs epochs until the trigger says it is enough or a stop is asked for. Returns how many were committed.
+pub fn drive(pipeline: &mut Pipeline, observer: &mut dyn Observer) -> Result<u64, RunError> {
+    let mut epochs = 0;
     let control = pipeline.environment.control.clone();
     let clock = pipeline.environment.clock.clone();
     if pipeline.prepared.manifest.trigger == Trigger::AvailableNow {
         pipeline.freeze()?;
     }
     while !control.stopping() {
-        swap_if_asked(pipeline, &control, observer);
+        // An epoch that was under way is finished as it was planned before anything changes.
+        if pipeline.in_flight.is_none() {
+            swap_if_asked(pipeline, &control, observer);
+        }
         let began = clock.now();
         let rerun = pipeline.in_flight.is_some();
         let progress = pipeline.run_epoch()?;
         if let Some(progress) = &progress {
+            epochs += 1;
             observer.progress(progress);
         }
         match pipeline.prepared.manifest.trigger {
@@ -51,7 +56,7 @@ pub fn drive(pipeline: &mut Pipeline, observer: &mut dyn Observer) -> Result<(),
             Trigger::Continuous => {}
         }
     }
-    Ok(())
+    Ok(epochs)
 }
 
 fn swap_if_asked(pipeline: &mut Pipeline, control: &Control, observer: &mut dyn Observer) {

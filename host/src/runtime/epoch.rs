@@ -9,7 +9,7 @@ use arrow::{
 };
 
 use super::{
-    Durations, Pipeline, Progress, RunError, SinkProgress, SourceProgress, StateProgress,
+    Durations, Pipeline, Progress, RunError, SinkProgress, SourceProgress, StateProgress, progress::offset_json,
     workers::run_in_order,
 };
 use crate::{
@@ -83,13 +83,13 @@ impl Pipeline {
         mut durations: Durations,
         started: std::time::Duration,
     ) -> Result<Progress, RunError> {
-        let scope = CallScope { epoch: plan.epoch, batch_time: plan.batch_time, seed: plan.seed };
+        let scope = scope_of(plan);
         self.workers.iter_mut().try_for_each(|worker| worker.enter(&scope))?;
         let before = self.environment.clock.elapsed();
         let mut gathered = Gathered::new(plan.epoch, actions);
         let ran = self.begin_sinks(&gathered).and_then(|()| {
             self.read_sources(plan, &mut gathered)?;
-            let chunks = self.run_barriers(&mut gathered)?;
+            let chunks = self.run_barriers(&scope, &mut gathered)?;
             self.deliver_dead_letters(&mut gathered)?;
             Ok(chunks)
         });
@@ -124,7 +124,7 @@ impl Pipeline {
     }
 
     fn read_sources(&mut self, plan: &EpochPlan, gathered: &mut Gathered) -> Result<(), RunError> {
-        let mut tasks: Vec<(usize, Box<dyn Split>)> = Vec::new();
+        let mut splits: Vec<(usize, Box<dyn Split>)> = Vec::new();
         for (name, range) in &plan.ranges {
             let Some(at) = self.prepared.plan.sources.iter().position(|node| &node.name == name) else {
                 return Err(RunError::State(format!(
@@ -132,12 +132,16 @@ impl Pipeline {
                     plan.epoch
                 )));
             };
-            let splits = self.sources[at].read(range).map_err(|error| RunError::Source { part: name.clone(), error })?;
-            tasks.extend(splits.into_iter().map(|split| (at, split)));
+            let of_source =
+                self.sources[at].read(range).map_err(|error| RunError::Source { part: name.clone(), error })?;
+            splits.extend(of_source.into_iter().map(|split| (at, split)));
         }
+        let tasks: Vec<_> = splits.into_iter().enumerate().collect();
+        let scope = scope_of(plan);
         let bad_rows = self.prepared.manifest.bad_rows;
         let (nodes, epoch) = (&self.prepared.plan.sources, plan.epoch);
-        let read = |pipe: &mut Pipe, (source, split): (usize, Box<dyn Split>)| {
+        let read = |pipe: &mut Pipe, (task, (source, split)): (usize, (usize, Box<dyn Split>))| {
+            pipe.start_task(&scope, task as u64);
             let part = &nodes[source].name;
             let mut receiver =
                 SplitReceiver { pipe, source, part, epoch, bad_rows, rows: 0, dead_letters: Vec::new(), failed: None };
@@ -160,28 +164,34 @@ impl Pipeline {
     }
 
     /// Every point where rows come together, each after those above it.
-    fn run_barriers(&mut self, gathered: &mut Gathered) -> Result<Vec<StateChunk>, RunError> {
+    fn run_barriers(&mut self, scope: &CallScope, gathered: &mut Gathered) -> Result<Vec<StateChunk>, RunError> {
         let mut chunks = Vec::new();
         for node in 0..self.prepared.plan.nodes.len() {
             match &self.prepared.plan.nodes[node].barrier {
                 None => {}
-                Some(Barrier::Group(_)) => chunks.extend(self.merge_groups(node, gathered)?),
-                Some(Barrier::Handle(_)) => self.call_handler(node, gathered)?,
+                Some(Barrier::Group(_)) => chunks.extend(self.merge_groups(node, scope, gathered)?),
+                Some(Barrier::Handle(_)) => self.call_handler(node, scope, gathered)?,
             }
         }
         Ok(chunks)
     }
 
-    fn merge_groups(&mut self, node: usize, gathered: &mut Gathered) -> Result<Option<StateChunk>, RunError> {
+    fn merge_groups(
+        &mut self,
+        node: usize,
+        scope: &CallScope,
+        gathered: &mut Gathered,
+    ) -> Result<Option<StateChunk>, RunError> {
         let partials: Vec<Partial> = gathered.partials.remove(&node).unwrap_or_default();
         let state = self.states.get_mut(&node).expect("every grouped aggregation has its state since the start");
         let modes = &self.prepared.plan.nodes[node].modes;
         let shared: &crate::operator::KeyedState = state;
         let merge = |pipe: &mut Pipe, shard: usize| {
+            pipe.start_task(scope, barrier_task(node, shard));
             let Some(Merged { results, changes }) = shared.merge(shard, &partials, modes, pipe.calls())? else {
                 return Ok(None);
             };
-                        for (mode, rows) in results {
+            for (mode, rows) in results {
                 pipe.push_from_barrier(node, 0, rows, shared.mode_tag(mode))?;
             }
             Ok::<_, RunError>(Some((changes, pipe.finish_task()?)))
@@ -201,7 +211,7 @@ impl Pipeline {
         Ok(state.chunk(changes)?)
     }
 
-    fn call_handler(&mut self, node: usize, gathered: &mut Gathered) -> Result<(), RunError> {
+    fn call_handler(&mut self, node: usize, scope: &CallScope, gathered: &mut Gathered) -> Result<(), RunError> {
         let this = &self.prepared.plan.nodes[node];
         let Some(Barrier::Handle(call)) = &this.barrier else { unreachable!("only batch handlers are called here") };
         let batches = gathered.for_handlers.remove(&node).unwrap_or_default();
@@ -212,6 +222,7 @@ impl Pipeline {
             })
         })?;
         let worker = &mut self.workers[0];
+        worker.start_task(scope, barrier_task(node, 0));
         let written = worker.calls().handle(&this.name, call, &input)?;
         for output in written {
             worker.push_from_barrier(node, output.outlet, output.rows, None)?;
@@ -241,7 +252,9 @@ impl Pipeline {
             }
             let more = gathered.dead_letters.len().saturating_sub(SHOWN_DEAD_LETTERS);
             if more > 0 {
-                tracing::warn!("and {more} more rows set aside; a sink with inputs = [\"dead_letters\"] would keep them all");
+                tracing::warn!(
+                    "and {more} more rows set aside; a sink with inputs = [\"dead_letters\"] would keep them all"
+                );
             }
         }
         Ok(())
@@ -290,8 +303,8 @@ impl Pipeline {
             let range = plan.ranges.iter().find(|(name, _)| name == &node.name).map(|(_, range)| range);
             SourceProgress {
                 description: node.name.to_string(),
-                start_offset: range.map(|range| range.start.clone()),
-                end_offset: range.map(|range| range.end.clone()),
+                start_offset: range.map(|range| offset_json(&range.start)),
+                end_offset: range.map(|range| offset_json(&range.end)),
                 num_input_rows: gathered.input_rows.get(&at).copied().unwrap_or(0),
             }
         });
@@ -416,6 +429,15 @@ impl RowReceiver for SplitReceiver<'_> {
         self.dead_letters.push(DeadLetter { epoch, part, error, row: bad.row, module: None });
         Control::Continue(())
     }
+}
+
+fn scope_of(plan: &EpochPlan) -> CallScope {
+    CallScope { epoch: plan.epoch, batch_time: plan.batch_time, seed: plan.seed }
+}
+
+/// A number for a task behind a barrier that no other task of the epoch has: those of the splits count from 0.
+fn barrier_task(node: usize, shard: usize) -> u64 {
+    (node as u64 + 1) << 32 | shard as u64
 }
 
 fn dead_letter_rows(letters: &[DeadLetter], schema: &SchemaRef) -> RecordBatch {

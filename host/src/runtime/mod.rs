@@ -24,6 +24,8 @@ pub use prepare::{PrepareError, Prepared, Preparer};
 pub use progress::{Durations, Progress, SinkProgress, SourceProgress, StateProgress};
 pub use watch::Watch;
 
+use std::path::PathBuf;
+
 use crate::{
     checkpoint::Unrecoverable,
     model::PartName,
@@ -60,8 +62,13 @@ pub enum RunError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// A sink's marker and the checkpoint do not belong together.
-    #[error(transparent)]
-    Unrecoverable(#[from] Unrecoverable),
+    #[error("{error}; the checkpoint is {}", checkpoint.display())]
+    Unrecoverable {
+        /// Which sink, and how they disagree.
+        error: Unrecoverable,
+        /// The folder of the checkpoint.
+        checkpoint: PathBuf,
+    },
     /// The checkpoint holds state that this pipeline cannot carry on.
     #[error("{0}")]
     State(String),

@@ -1,6 +1,10 @@
 //! A running pipeline: everything that is open, and where it stands.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{Control, Prepared, reconcile::InFlight};
 use crate::{
@@ -47,6 +51,11 @@ impl Pipeline {
     /// The pipeline it runs.
     pub fn prepared(&self) -> &Prepared {
         &self.prepared
+    }
+
+    /// The folder of its checkpoint.
+    pub fn checkpoint(&self) -> &Path {
+        &self.environment.checkpoint
     }
 
     /// The name of a source, transform or sink that has state.

@@ -47,7 +47,8 @@ pub struct Preparer<'a> {
 impl Preparer<'_> {
     /// Builds and loads the plugins of a manifest and checks the pipeline.
     pub fn prepare(&mut self, manifest: Manifest) -> Result<Prepared, PrepareError> {
-        let plugins = manifest.plugins.iter().map(|spec| self.plugin(&manifest, spec)).collect::<Result<Vec<_>, _>>()?;
+        let plugins =
+            manifest.plugins.iter().map(|spec| self.plugin(&manifest, spec)).collect::<Result<Vec<_>, _>>()?;
         let schemas: Vec<_> = manifest.sources.iter().map(|spec| source::schema(&spec.connector)).collect();
         let plan = build(&manifest, &plugins, &schemas)?;
         let digest = Digest::of(manifest.source.whole().as_bytes());
@@ -66,9 +67,13 @@ impl Preparer<'_> {
         let bytes = fs::read(path).map_err(|error| {
             let mut faults = manifest.diagnostics();
             faults.push(
-                Diagnostic::error(format!("plugin `{}` cannot be read from {}: {error}", spec.name.value, path.display()))
-                    .at(spec.origin.span.clone(), "")
-                    .help("build it with `tidemill build`, or name its crate: crate = \"...\""),
+                Diagnostic::error(format!(
+                    "plugin `{}` cannot be read from {}: {error}",
+                    spec.name.value,
+                    path.display()
+                ))
+                .at(spec.origin.span.clone(), "")
+                .help("build it with `tidemill build`, or name its crate: crate = \"...\""),
             );
             faults
         })?;

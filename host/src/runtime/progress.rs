@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use crate::ports::Offset;
 
@@ -41,16 +42,22 @@ pub struct Progress {
 #[serde(rename_all = "camelCase")]
 pub struct Durations {
     /// Asking the sources what is new.
+    #[serde(serialize_with = "to_microseconds")]
     pub latest_offset: f64,
     /// Writing the plan durably.
+    #[serde(serialize_with = "to_microseconds")]
     pub wal_commit: f64,
     /// Reading, computing, and handing rows to sinks.
+    #[serde(serialize_with = "to_microseconds")]
     pub add_batch: f64,
     /// Committing the sinks.
+    #[serde(serialize_with = "to_microseconds")]
     pub commit_sinks: f64,
     /// Committing state and offsets.
+    #[serde(serialize_with = "to_microseconds")]
     pub commit_offsets: f64,
     /// All of it.
+    #[serde(serialize_with = "to_microseconds")]
     pub trigger_execution: f64,
 }
 
@@ -61,9 +68,9 @@ pub struct SourceProgress {
     /// Its name.
     pub description: String,
     /// Where the epoch started.
-    pub start_offset: Option<Offset>,
+    pub start_offset: Option<Value>,
     /// Where it ended.
-    pub end_offset: Option<Offset>,
+    pub end_offset: Option<Value>,
     /// Rows read.
     pub num_input_rows: u64,
 }
@@ -88,4 +95,14 @@ pub struct SinkProgress {
     pub description: String,
     /// Rows it got.
     pub num_output_rows: u64,
+}
+
+/// An offset as the JSON it is.
+pub(super) fn offset_json(offset: &Offset) -> Value {
+    serde_json::from_str(&offset.0).unwrap_or_else(|_| Value::String(offset.0.clone()))
+}
+
+/// Milliseconds with three digits after the point: what is behind them is noise.
+fn to_microseconds<S: Serializer>(millis: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((millis * 1000.0).round() / 1000.0)
 }

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use super::{Environment, Pipeline, Prepared, RunError};
 use crate::{
     checkpoint::{Committed, EpochPlan, Recovery, SinkAction, decide},
-    manifest::{Over, SourceSpec, Trigger},
+    manifest::{Over, SinkSpec, SourceSpec, Trigger},
     model::{Epoch, PartName},
     operator::{KeyedState, Pipe, PluginCalls},
-    plan::{Barrier, Group, Plan},
+    plan::{Barrier, Group, Plan, SinkNode},
     ports::{CheckpointStore, Marker, Sink, Source},
     sink, source,
 };
@@ -25,7 +25,11 @@ pub(super) struct InFlight {
 
 impl Pipeline {
     /// Starts a pipeline where its checkpoint stands.
-    pub fn start(environment: Environment, store: Box<dyn CheckpointStore>, wanted: Prepared) -> Result<Self, RunError> {
+    pub fn start(
+        environment: Environment,
+        store: Box<dyn CheckpointStore>,
+        wanted: Prepared,
+    ) -> Result<Self, RunError> {
         let committed = store.committed()?;
         if let Some(committed) = &committed {
             check_layouts(committed, &wanted.plan)?;
@@ -34,8 +38,19 @@ impl Pipeline {
         let states = load_states(store.as_ref(), &wanted.plan)?;
         let workers = start_workers(&wanted)?;
         let mut sinks = open_sinks(&environment, &wanted)?;
-        let (next, in_flight) = recover(store.as_ref(), committed.as_ref(), &wanted, &mut sinks)?;
-        Ok(Pipeline { environment, prepared: wanted, sources, sinks, states, workers, store, next, in_flight, last_start: None })
+        let (next, in_flight) = recover(&environment, store.as_ref(), committed.as_ref(), &wanted, &mut sinks)?;
+        Ok(Pipeline {
+            environment,
+            prepared: wanted,
+            sources,
+            sinks,
+            states,
+            workers,
+            store,
+            next,
+            in_flight,
+            last_start: None,
+        })
     }
 
     /// Changes a running pipeline between two epochs. On an error it runs on as it was.
@@ -45,19 +60,11 @@ impl Pipeline {
             check_layouts(committed, &wanted.plan)?;
         }
         let workers = start_workers(&wanted)?;
-        let same_sinks = self.same_sinks(&wanted);
         let sources = match self.same_sources(&wanted) {
             true => None,
             false => Some(open_sources(&self.environment, self.store.as_ref(), &wanted)?),
         };
-        let sinks = match same_sinks {
-            true => None,
-            false => {
-                let mut sinks = open_sinks(&self.environment, &wanted)?;
-                recover(self.store.as_ref(), committed.as_ref(), &wanted, &mut sinks)?;
-                Some(sinks)
-            }
-        };
+        let mut new_sinks = self.open_new_sinks(&wanted)?;
         let mut new_states = BTreeMap::new();
         for (node, name, group) in groups(&wanted.plan) {
             if self.state_of(name).is_none_or(|known| !self.states[&known].fits(group)) {
@@ -68,7 +75,8 @@ impl Pipeline {
         // Nothing below can fail.
         let mut old_states = std::mem::take(&mut self.states);
         for (node, name, group) in groups(&wanted.plan) {
-            let kept = self.prepared.plan.nodes.iter().position(|n| &n.name == name).and_then(|n| old_states.remove(&n));
+            let kept =
+                self.prepared.plan.nodes.iter().position(|n| &n.name == name).and_then(|n| old_states.remove(&n));
             let state = new_states.remove(&node).or_else(|| {
                 kept.map(|mut state| {
                     state.adopt(group);
@@ -78,7 +86,11 @@ impl Pipeline {
             self.states.extend(state.map(|state| (node, state)));
         }
         self.sources = sources.unwrap_or_else(|| std::mem::take(&mut self.sources));
-        self.sinks = sinks.unwrap_or_else(|| std::mem::take(&mut self.sinks));
+        let running = std::mem::take(&mut self.prepared.plan.sinks).into_iter().zip(std::mem::take(&mut self.sinks));
+        let mut running: BTreeMap<PartName, Box<dyn Sink>> = running.map(|(node, sink)| (node.name, sink)).collect();
+        let sinks =
+            wanted.plan.sinks.iter().map(|node| new_sinks.remove(&node.name).or_else(|| running.remove(&node.name)));
+        self.sinks = sinks.map(|sink| sink.expect("a sink runs already or has just been opened")).collect();
         self.workers = workers;
         self.prepared = wanted;
         Ok(())
@@ -87,15 +99,41 @@ impl Pipeline {
     fn same_sources(&self, wanted: &Prepared) -> bool {
         let (running, wanted_sources) = (&self.prepared.manifest.sources, &wanted.manifest.sources);
         running.len() == wanted_sources.len()
-            && running.iter().zip(wanted_sources).all(|(a, b)| a.name.value == b.name.value && a.connector == b.connector)
+            && running
+                .iter()
+                .zip(wanted_sources)
+                .all(|(a, b)| a.name.value == b.name.value && a.connector == b.connector)
             && self.prepared.plan.sources.iter().zip(&wanted.plan.sources).all(|(a, b)| a.projection == b.projection)
     }
 
-    fn same_sinks(&self, wanted: &Prepared) -> bool {
-        let (running, wanted_sinks) = (&self.prepared.manifest.sinks, &wanted.manifest.sinks);
-        running.len() == wanted_sinks.len()
-            && running.iter().zip(wanted_sinks).all(|(a, b)| a.name.value == b.name.value && a.connector == b.connector)
-            && self.prepared.plan.sinks.iter().zip(&wanted.plan.sinks).all(|(a, b)| a.mode == b.mode)
+    /// Opens the sinks that do not run yet as they are wanted. One that runs already is kept: it stands where the
+    /// pipeline stands.
+    fn open_new_sinks(&self, wanted: &Prepared) -> Result<BTreeMap<PartName, Box<dyn Sink>>, RunError> {
+        let running: Vec<_> = self.prepared.manifest.sinks.iter().zip(&self.prepared.plan.sinks).collect();
+        let runs = |spec: &SinkSpec, node: &SinkNode| {
+            let same = |(s, n): &(&SinkSpec, &SinkNode)| {
+                n.name == node.name && s.connector == spec.connector && n.mode == node.mode
+            };
+            running.iter().any(same)
+        };
+        let mut opened = BTreeMap::new();
+        for (spec, node) in
+            wanted.manifest.sinks.iter().zip(&wanted.plan.sinks).filter(|(spec, node)| !runs(spec, node))
+        {
+            let mut sink = open_sink(&self.environment, spec, node)?;
+            match sink.recover().map_err(|error| RunError::Sink { part: node.name.clone(), error })? {
+                Marker::Unknown | Marker::Nothing => {}
+                Marker::At(epoch) => {
+                    return Err(RunError::State(format!(
+                        "sink `{}` would go on in a place that already holds epoch {epoch}, of another pipeline or of an earlier one; \
+                         give it a new place",
+                        node.name
+                    )));
+                }
+            }
+            opened.insert(node.name.clone(), sink);
+        }
+        Ok(opened)
     }
 
     fn state_of(&self, name: &PartName) -> Option<usize> {
@@ -152,11 +190,13 @@ fn open_sources(
 }
 
 fn open_sinks(environment: &Environment, wanted: &Prepared) -> Result<Vec<Box<dyn Sink>>, RunError> {
-    let open = |(spec, node): (&crate::manifest::SinkSpec, &crate::plan::SinkNode)| {
-        sink::open(&node.name, &spec.connector, node.mode, &environment.tables)
-            .map_err(|error| RunError::Sink { part: node.name.clone(), error })
-    };
-    wanted.manifest.sinks.iter().zip(&wanted.plan.sinks).map(open).collect()
+    let sinks = wanted.manifest.sinks.iter().zip(&wanted.plan.sinks);
+    sinks.map(|(spec, node)| open_sink(environment, spec, node)).collect()
+}
+
+fn open_sink(environment: &Environment, spec: &SinkSpec, node: &SinkNode) -> Result<Box<dyn Sink>, RunError> {
+    sink::open(&node.name, &spec.connector, node.mode, &environment.tables)
+        .map_err(|error| RunError::Sink { part: node.name.clone(), error })
 }
 
 fn load_states(store: &dyn CheckpointStore, plan: &Plan) -> Result<BTreeMap<usize, KeyedState>, RunError> {
@@ -195,6 +235,7 @@ fn start_workers(wanted: &Prepared) -> Result<Vec<Pipe>, RunError> {
 
 /// Observes what the checkpoint and the sinks hold, and decides what comes first.
 fn recover(
+    environment: &Environment,
     store: &dyn CheckpointStore,
     committed: Option<&Committed>,
     wanted: &Prepared,
@@ -211,7 +252,9 @@ fn recover(
     if let Some(plan) = &plan {
         report_other_modules(plan, wanted);
     }
-    Ok(match decide(committed.map(|c| c.epoch), plan.as_ref().map(|plan| plan.epoch), &markers)? {
+    let decision = decide(committed.map(|c| c.epoch), plan.as_ref().map(|plan| plan.epoch), &markers);
+    let unrecoverable = |error| RunError::Unrecoverable { error, checkpoint: environment.checkpoint.clone() };
+    Ok(match decision.map_err(unrecoverable)? {
         Recovery::Fresh { next } => (next, None),
         Recovery::Rerun { epoch, sinks } => (epoch, plan.map(|plan| InFlight { plan, sinks })),
     })

@@ -32,7 +32,13 @@ where
     let count = tasks.len();
     let window = workers.len() * WAITING_PER_WORKER;
     let shared = Shared {
-        state: Mutex::new(State { tasks: tasks.into_iter(), given: 0, results: BTreeMap::new(), delivered: 0, stop: false }),
+        state: Mutex::new(State {
+            tasks: tasks.into_iter(),
+            given: 0,
+            results: BTreeMap::new(),
+            delivered: 0,
+            stop: false,
+        }),
         changed: Condvar::new(),
     };
     thread::scope(|scope| {

@@ -103,13 +103,14 @@ impl Source for Rate {
 
     fn next_range(&mut self, now: ProcessingTime) -> Result<Option<Range>, SourceError> {
         let now = self.frozen.map_or(now, |frozen| frozen.min(now));
-        let end = self.pace.due(now).min(self.rows);
-        if end <= self.position {
+        let due = self.pace.due(now).min(self.rows);
+        if due <= self.position {
             return Ok(None);
         }
         let detail = postcard::to_stdvec(&self.pace).expect("two integers serialise");
-        let range = Range { start: count::to_offset(self.position), end: count::to_offset(end), detail };
-        self.position = end;
+        let (start, end) = (count::to_offset(self.position), count::to_offset(due));
+        let range = Range { start, end, cumulative: true, detail };
+        self.position = due;
         Ok(Some(range))
     }
 

@@ -160,8 +160,8 @@ fn expect_next(transaction: &WriteTransaction, epoch: Epoch) -> Result<(), Failu
     if epoch == next { Ok(()) } else { Err(Failure::OutOfOrder { epoch, next }) }
 }
 
-/// Adds a range to a source's history. A range without detail says no more than where the source stands, so the
-/// next range makes it void: such a history stays one row long.
+/// Adds a range to a source's history. A cumulative one makes the one before void, so a history of such ranges stays one
+/// row long.
 fn add_range(transaction: &WriteTransaction, source: &PartName, range: &Range) -> Result<(), Failure> {
     let mut ranges = transaction.open_table(tables::RANGES)?;
     let last = match ranges.range(tables::of_part(source))?.next_back() {
@@ -173,7 +173,8 @@ fn add_range(transaction: &WriteTransaction, source: &PartName, range: &Range) -
     };
     let sequence = last.as_ref().map_or(0, |(sequence, _)| sequence + 1);
     if let Some((void, last)) = last
-        && last.detail.is_empty()
+        && range.cumulative
+        && last.cumulative
     {
         ranges.remove((source.as_str(), void))?;
     }

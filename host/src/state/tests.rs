@@ -30,6 +30,7 @@ const COUNTS: &str = "counts";
 
 fn committed_at(epoch: u64) -> Committed {
     Committed {
+        sinks: vec![PartName::from("out")],
         epoch: Epoch::new(epoch),
         batch_time: ProcessingTime::from_micros(1_000_000 * epoch as i64),
         manifest: Digest::of(b"manifest"),
@@ -50,7 +51,12 @@ fn plan_of(epoch: u64) -> EpochPlan {
 }
 
 fn range(start: u64, detail: &[u8]) -> Range {
-    Range { start: Offset(start.to_string()), end: Offset((start + 1).to_string()), detail: detail.to_vec() }
+    Range {
+        start: Offset(start.to_string()),
+        end: Offset((start + 1).to_string()),
+        cumulative: detail.is_empty(),
+        detail: detail.to_vec(),
+    }
 }
 
 fn words(words: &[&str]) -> RecordBatch {
@@ -198,7 +204,7 @@ fn large_state_is_split() {
         .unwrap();
 }
 
-/// Ranges with detail are a source's whole memory and are kept in order; of ranges without, only the last says anything.
+/// Ranges that are not cumulative are a source's whole memory and are kept in order; of those that are, only the last says anything.
 #[test]
 fn history_keeps_what_a_source_needs() {
     let dir = TempDir::new().unwrap();

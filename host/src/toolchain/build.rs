@@ -17,7 +17,7 @@ use super::{
 
 /// Settings that make a plugin small and fast; a crate's own release profile goes before them. With link-time optimisation
 /// the SDK's loops are inlined into the plugin's. Names are kept: a trap's backtrace is worth the tenth of size.
-const RELEASE_DEFAULTS: [(&str, &str); 2] = [("lto", "true"), ("codegen-units", "1")];
+const RELEASE_DEFAULTS: [(&str, &str); 3] = [("lto", "true"), ("codegen-units", "1"), ("strip", "\"debuginfo\"")];
 
 /// Why a crate gave no plugin: the compiler's own words, when it has any, and a last line that names the crate.
 #[derive(Debug, thiserror::Error)]

@@ -32,6 +32,7 @@ pub(super) struct WasmInstance {
 
 /// A function and the config it is prepared with.
 struct Prepared {
+    label: String,
     function: Function,
     config: Option<String>,
 }
@@ -51,7 +52,7 @@ impl WasmInstance {
             let function = function.ok_or_else(|| {
                 CallError::Contract(format!("plugin `{}` has no function `{}`", plugin.name(), one.function))
             })?;
-            Ok(Prepared { function, config: one.config.clone() })
+            Ok(Prepared { label: one.label.clone(), function, config: one.config.clone() })
         });
         let uses = prepared.collect::<Result<_, CallError>>()?;
         let mut instance = WasmInstance { plugin, uses, limits, scope: None, live: None };
@@ -70,9 +71,9 @@ impl WasmInstance {
             let function = &prepared.function;
             live.store.data().now.set_function(&function.name);
             let answer = live.describe.call_prepare(&mut live.store, &function.name, prepared.config.as_deref());
-            let answer = answer.map_err(|error| self.trapped(function, &mut live, &error))?;
-            let handle = answer
-                .map_err(|message| CallError::Failed(format!("{}: config refused: {message}", self.label(function))))?;
+            let answer = answer.map_err(|error| self.trapped(&prepared.label, &mut live, &error))?;
+            let refused = |message| CallError::Failed(format!("{}: config refused: {message}", prepared.label));
+            let handle = answer.map_err(refused)?;
             handles.push(handle);
         }
         Ok(Ready { live, handles, used: false })
@@ -88,34 +89,21 @@ impl WasmInstance {
             Some(ready) => ready,
             None => self.start()?,
         };
-        let function = &self.uses[used.0].function;
+        let Prepared { label, function, .. } = &self.uses[used.0];
         live.store.set_epoch_deadline(ticks(self.limits.call_timeout));
         live.store.data_mut().memory.refused = None;
         live.store.data().now.set_function(&function.name);
         match run(&mut live, handles[used.0]) {
             Ok(answer) => {
-                let answer = answer.map_err(|failure| self.refused(function, failure));
+                let answer = answer.map_err(|failure| refused(label, failure));
                 self.live = Some(Ready { live, handles, used: true });
                 answer
             }
-            Err(error) => Err(self.trapped(function, &mut live, &error)),
+            Err(error) => Err(self.trapped(label, &mut live, &error)),
         }
     }
 
-    fn label(&self, function: &Function) -> String {
-        format!("{}.{}", self.plugin.name(), function.name)
-    }
-
-    fn refused(&self, function: &Function, failure: Failure) -> CallError {
-        let message = format!("{}: {}", self.label(function), failure.message);
-        match failure.row {
-            Some(row) => CallError::Row { row: row as usize, message },
-            None => CallError::Failed(message),
-        }
-    }
-
-    fn trapped(&self, function: &Function, live: &mut Live, error: &wasmtime::Error) -> CallError {
-        let label = self.label(function);
+    fn trapped(&self, label: &str, live: &mut Live, error: &wasmtime::Error) -> CallError {
         let memory = &live.store.data().memory;
         if let Some(wanted) = memory.refused {
             return CallError::Limit(format!(
@@ -136,10 +124,15 @@ impl WasmInstance {
     }
 
     fn contract(&self, used: UseIndex, error: String) -> CallError {
-        CallError::Contract(format!(
-            "{} {error}; the plugin is at fault, not a row",
-            self.label(&self.uses[used.0].function)
-        ))
+        CallError::Contract(format!("{} {error}; the plugin is at fault, not a row", self.uses[used.0].label))
+    }
+}
+
+fn refused(label: &str, failure: Failure) -> CallError {
+    let message = format!("{label}: {}", failure.message);
+    match failure.row {
+        Some(row) => CallError::Row { row: row as usize, message },
+        None => CallError::Failed(message),
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch,
-        RecordBatchOptions, StringArray, TimestampMicrosecondArray,
+        ArrayRef, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, Int32Array, Int64Array,
+        RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
     },
     buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer},
     datatypes::{DataType, Field, SchemaRef},
@@ -50,7 +50,12 @@ pub(super) fn parents(parents: &[u32], output_rows: usize, input_rows: usize) ->
         return Err(format!("returned {output_rows} rows but {} parents", parents.len()));
     }
     if let Some(at) = parents.windows(2).position(|pair| pair[0] > pair[1]) {
-        return Err(format!("returned parents that descend at row {}: {} then {}", at + 1, parents[at], parents[at + 1]));
+        return Err(format!(
+            "returned parents that descend at row {}: {} then {}",
+            at + 1,
+            parents[at],
+            parents[at + 1]
+        ));
     }
     match parents.last() {
         Some(&last) if last as usize >= input_rows => {
@@ -76,8 +81,12 @@ fn array(column: ColumnResult, field: &Field, rows: usize) -> Result<ArrayRef, S
         (DataType::Boolean, ValuesResult::Boolean(bits)) => Arc::new(BooleanArray::new(bitmap(bits, rows)?, nulls)),
         (DataType::Int32, ValuesResult::Int32(values)) => Arc::new(Int32Array::new(numbers(values, rows)?, nulls)),
         (DataType::Int64, ValuesResult::Int64(values)) => Arc::new(Int64Array::new(numbers(values, rows)?, nulls)),
-        (DataType::Float32, ValuesResult::Float32(values)) => Arc::new(Float32Array::new(numbers(values, rows)?, nulls)),
-        (DataType::Float64, ValuesResult::Float64(values)) => Arc::new(Float64Array::new(numbers(values, rows)?, nulls)),
+        (DataType::Float32, ValuesResult::Float32(values)) => {
+            Arc::new(Float32Array::new(numbers(values, rows)?, nulls))
+        }
+        (DataType::Float64, ValuesResult::Float64(values)) => {
+            Arc::new(Float64Array::new(numbers(values, rows)?, nulls))
+        }
         (DataType::Date32, ValuesResult::Date(values)) => Arc::new(Date32Array::new(numbers(values, rows)?, nulls)),
         (DataType::Timestamp(..), ValuesResult::Timestamp(values)) => {
             Arc::new(TimestampMicrosecondArray::new(numbers(values, rows)?, nulls).with_timezone("UTC"))
@@ -93,7 +102,11 @@ fn array(column: ColumnResult, field: &Field, rows: usize) -> Result<ArrayRef, S
             Arc::new(BinaryArray::new(offsets, data, nulls))
         }
         (described, values) => {
-            return Err(format!("is of type {}, though it is described as {}", values_type(&values), type_name(described)));
+            return Err(format!(
+                "is of type {}, though it is described as {}",
+                values_type(&values),
+                type_name(described)
+            ));
         }
     };
     Ok(array)

@@ -81,7 +81,8 @@ impl Loader {
             component.component_type().exports(&self.engine).map(|(name, _)| name.to_owned()).collect();
         check_interfaces(origin, &interfaces)?;
         self.linker.instantiate_pre(component).map_err(|error| {
-            LoadError(format!("{origin} imports what Tidemill does not offer to plugins: {}", root_words(&error)))
+            // The outermost words name the import; the innermost only how it is lacking.
+            LoadError(format!("{origin} imports what Tidemill does not offer to plugins: {error}"))
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tidemill_tests::{Sandbox, plugin};
+use tidemill_tests::{Finished, Running, Sandbox, plugin};
 
 use super::tiny::{self, Describe, VERSION};
 
@@ -25,6 +25,11 @@ path = "out"
 format = "json"
 "#;
 
+/// Calls the binary with no compiled plugins at hand, so that the file itself is looked at.
+fn call<'a>(sandbox: &Sandbox, arguments: impl IntoIterator<Item = &'a str>) -> Finished {
+    Running::start(sandbox.command(arguments).env("XDG_CACHE_HOME", sandbox.path("cache"))).finish()
+}
+
 fn sandbox(file: &[u8]) -> Sandbox {
     let sandbox = Sandbox::new(PIPELINE);
     sandbox.write("in/a.txt", "one\ntwo\nthree\n");
@@ -42,7 +47,11 @@ fn a_file_that_is_no_plugin_is_refused() {
         ("empty", Vec::new(), &["it is empty", "tidemill build"]),
         ("text", b"fn main() {}".to_vec(), &["is not a WebAssembly component", "tidemill build"]),
         ("another binary", b"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00".to_vec(), &["is not a WebAssembly component"]),
-        ("an unknown version of WebAssembly", b"\0asm\x63\0\0\0".to_vec(), &["a WebAssembly version this binary does not know"]),
+        (
+            "an unknown version of WebAssembly",
+            b"\0asm\x63\0\0\0".to_vec(),
+            &["a WebAssembly version this binary does not know"],
+        ),
         ("a core module of its own", wat("(module)"), &["without usable component metadata", "wasm32-wasip2"]),
         ("the core of a plugin", tiny::core(VERSION, Describe::Well), &["without usable component metadata"]),
         ("an empty component", wat("(component)"), &["is a component, but no plugin", "tidemill new"]),
@@ -65,7 +74,11 @@ fn a_file_that_is_no_plugin_is_refused() {
             wat(r#"(component (instance $i) (export "tidemill:plugin/describe@0.1.0" (instance $i)))"#),
             &["does not export the interface `describe`", "plugin!(...)"],
         ),
-        ("a plugin that fails to describe itself", tiny::component(VERSION, Describe::Traps), &["failed to describe itself"]),
+        (
+            "a plugin that fails to describe itself",
+            tiny::component(VERSION, Describe::Traps),
+            &["failed to describe itself"],
+        ),
         ("cut in the magic number", whole[..3].to_vec(), &["is not a WebAssembly component"]),
         ("cut before the version", whole[..4].to_vec(), &["is not a WebAssembly component"]),
         ("cut behind the header", whole[..8].to_vec(), &["is a component, but no plugin"]),
@@ -76,7 +89,7 @@ fn a_file_that_is_no_plugin_is_refused() {
     for (what, file, phrases) in cases {
         let sandbox = sandbox(&file);
         for command in [&["inspect", "plugin.wasm"], &["validate", "pipeline.toml"], &["run", "pipeline.toml"]] {
-            let refused = sandbox.call(command.iter().copied());
+            let refused = call(&sandbox, command.iter().copied());
             let error = refused.stderr();
             assert_eq!(refused.code, Some(2), "{what}, {command:?}: {error}");
             assert!(error.starts_with("error: ") && error.contains("plugin.wasm"), "{what}, {command:?}: {error}");
@@ -92,9 +105,14 @@ fn a_file_that_is_no_plugin_is_refused() {
 /// A plugin is asked what it is before anybody trusts it: even then it may not take for ever.
 #[test]
 fn a_plugin_that_never_says_what_it_is_is_refused() {
-    let refused = sandbox(&tiny::component(VERSION, Describe::Loops)).call(["inspect", "plugin.wasm"]);
+    let sandbox = sandbox(&tiny::component(VERSION, Describe::Loops));
+    let refused = call(&sandbox, ["inspect", "plugin.wasm"]);
     assert_eq!(refused.code, Some(2), "{}", refused.stderr());
-    assert!(refused.stderr().contains("plugin.wasm failed to describe itself: it did not come back"), "{}", refused.stderr());
+    assert!(
+        refused.stderr().contains("plugin.wasm failed to describe itself: it did not come back"),
+        "{}",
+        refused.stderr()
+    );
 }
 
 /// Compilers for wasm32-unknown-unknown make core modules with metadata: they are plugins like any other.
@@ -102,9 +120,12 @@ fn a_plugin_that_never_says_what_it_is_is_refused() {
 fn a_core_module_with_metadata_is_a_plugin() {
     for file in [tiny::module(VERSION, Describe::Well), tiny::component(VERSION, Describe::Well)] {
         let sandbox = sandbox(&file);
-        let inspected = sandbox.call(["inspect", "plugin.wasm"]);
-        assert!(inspected.stdout().contains("filter all\n") && inspected.stdout().contains("tiny 1.2.3"), "{inspected:?}");
-        let run = sandbox.run(&[]);
+        let inspected = call(&sandbox, ["inspect", "plugin.wasm"]);
+        assert!(
+            inspected.stdout().contains("filter all\n") && inspected.stdout().contains("tiny 1.2.3"),
+            "{inspected:?}"
+        );
+        let run = call(&sandbox, ["run", "pipeline.toml"]);
         assert_eq!(run.code, Some(0), "{}", run.stderr());
         assert_eq!(sandbox.column("out", "value"), ["one", "two", "three"]);
     }
@@ -117,7 +138,7 @@ fn a_spoilt_byte_does_not_bring_the_host_down() {
     for place in (8..good.len()).step_by(good.len() / 100) {
         let mut spoilt = good.clone();
         spoilt[place] ^= 0x55;
-        let inspected = sandbox(&spoilt).call(["inspect", "plugin.wasm"]);
+        let inspected = call(&sandbox(&spoilt), ["inspect", "plugin.wasm"]);
         assert!(matches!(inspected.code, Some(0 | 2)), "byte {place}: {:?} {}", inspected.code, inspected.stderr());
     }
 }

@@ -13,7 +13,7 @@ fn fill(sandbox: &Sandbox) {
 
 /// A transform that carries its input along, so that it has to say which row came from which.
 fn transform(function: &str) -> Sandbox {
-    let sandbox = sandbox(&format!("call = \"misbehaving.{function}\"\nkeep = [\"value\"]"));
+    let sandbox = sandbox(&format!("call = \"guest.{function}\"\nkeep = [\"value\"]"));
     fill(&sandbox);
     sandbox
 }
@@ -23,7 +23,7 @@ fn assert_one_error(run: &Finished, function: &str, phrase: &str) {
     let error = run.stderr();
     let lines: Vec<&str> = error.lines().filter(|line| line.starts_with("error: ")).collect();
     assert_eq!((run.code, lines.len()), (Some(1), 1), "{function}: {error}");
-    assert!(lines[0].contains(&format!("misbehaving.{function}")), "{function}: {error}");
+    assert!(lines[0].contains(&format!("guest.{function}")), "{function}: {error}");
     assert!(lines[0].contains(phrase), "{function}, no `{phrase}` in: {error}");
     assert!(!error.contains("panicked at host"), "{function}: {error}");
 }
@@ -37,7 +37,7 @@ fn a_row_that_a_function_stumbles_over_is_set_aside() {
         ("loops", "did not come back within 100ms; raise limits.call_timeout"),
         ("hoards", "of memory where limits.memory allows 32 MiB"),
         ("overflows", "call stack exhausted"),
-        ("exits", "exit status 7"),
+        ("exits", "exit status 1"),
         ("refuses", "this row is not for me"),
         ("gives_up", "no row is good enough for me"),
         ("blames_nobody", "it was the row behind the last"),
@@ -50,8 +50,11 @@ fn a_row_that_a_function_stumbles_over_is_set_aside() {
         assert_eq!(sandbox.column("out", "value"), ["one", "two", "three", "four"], "{function}");
         let [letter] = &sandbox.rows("aside")[..] else { panic!("{function}: {:?}", sandbox.rows("aside")) };
         let error = letter["error"].as_str().expect("it is text");
-        assert!(error.starts_with(&format!("misbehaving.{function}")) && error.contains(phrase), "{function}: {error}");
-        assert_eq!((&letter["row"], &letter["part"], &letter["epoch"]), (&json!(r#"{"value":"bad"}"#), &json!("stage"), &json!(1)));
+        assert!(error.starts_with(&format!("guest.{function}")) && error.contains(phrase), "{function}: {error}");
+        assert_eq!(
+            (&letter["row"], &letter["part"], &letter["epoch"]),
+            (&json!(r#"{"value":"bad"}"#), &json!("stage"), &json!(1))
+        );
         assert_eq!(letter["module"].as_str().map(str::len), Some(64), "{function}: {letter}");
     }
 }
@@ -97,10 +100,14 @@ fn what_a_function_returns_is_checked() {
         let sandbox = transform(function);
         let run = sandbox.run(&[]);
         assert_one_error(&run, function, phrase);
-        assert!(run.stderr().contains("in `stage`: ") && run.stderr().contains("the plugin is at fault"), "{}", run.stderr());
+        assert!(
+            run.stderr().contains("in `stage`: ") && run.stderr().contains("the plugin is at fault"),
+            "{}",
+            run.stderr()
+        );
         assert_eq!(sandbox.column("out", "value"), ["one", "two"], "{function}");
 
-        let repaired = sandbox.run(&["transforms.stage.call=misbehaving.echoes"]);
+        let repaired = sandbox.run(&["transforms.stage.call=guest.echoes"]);
         assert_eq!(repaired.code, Some(0), "{function}: {}", repaired.stderr());
         assert_eq!(sandbox.column("out", "value"), ["one", "two", "three", "bad", "four"], "{function}");
         assert!(sandbox.rows("aside").is_empty(), "{function}");
@@ -111,7 +118,7 @@ fn what_a_function_returns_is_checked() {
 #[test]
 fn filters() {
     let filter = |function: &str| {
-        let sandbox = sandbox(&format!("call = \"misbehaving.{function}\""));
+        let sandbox = sandbox(&format!("call = \"guest.{function}\""));
         fill(&sandbox);
         sandbox
     };
@@ -120,7 +127,11 @@ fn filters() {
     assert_eq!(stumbling.column("out", "value"), ["one", "two", "three", "four"]);
     assert_eq!(stumbling.column("aside", "row"), [r#"{"value":"bad"}"#]);
 
-    assert_one_error(&filter("filter_mask_short").run(&[]), "filter_mask_short", "a selection that has a bitmap of 0 bytes for 2 rows");
+    assert_one_error(
+        &filter("filter_mask_short").run(&[]),
+        "filter_mask_short",
+        "a selection that has a bitmap of 0 bytes for 2 rows",
+    );
 }
 
 /// And for reducers. A row that cannot be folded is left out of its group; a fault where no row is at hand stops the run.
@@ -128,13 +139,14 @@ fn filters() {
 fn reducers() {
     let reducer = |function: &str| {
         let sandbox = sandbox(&format!(
-            "group_by = [\"character_length(value) as size\"]\nreduce = \"misbehaving.{function}\"\nover = \"batch\""
+            "group_by = [\"character_length(value) as size\"]\nreduce = \"guest.{function}\"\nover = \"batch\""
         ));
         fill(&sandbox);
         sandbox
     };
     let counted = |sandbox: &Sandbox| {
-        let mut rows: Vec<String> = sandbox.rows("out").iter().map(|row| format!("{}: {}", row["size"], row["out"])).collect();
+        let mut rows: Vec<String> =
+            sandbox.rows("out").iter().map(|row| format!("{}: {}", row["size"], row["out"])).collect();
         rows.sort();
         rows
     };
@@ -148,9 +160,9 @@ fn reducers() {
     assert_eq!(stumbling.column("aside", "row"), [r#"{"value":"bad"}"#]);
 
     let cases = [
-        ("states_missing", "values"),
+        ("states_missing", "column `states` that has 1 offsets for 1 rows"),
         ("states_of_text", "column `states` that is of type utf8, though it is described as binary"),
-        ("merge_loses_one", "offsets for 1 rows"),
+        ("merge_loses_one", "column `states` that has 1 offsets for 1 rows"),
         ("finish_loses_one", "finished 1 states into 0 rows"),
         ("finish_panics", "no end is good enough for me"),
     ];
@@ -158,7 +170,7 @@ fn reducers() {
         let sandbox = reducer(function);
         assert_one_error(&sandbox.run(&[]), function, phrase);
         assert!(sandbox.rows("out").is_empty(), "{function}");
-        assert_eq!(sandbox.run(&["transforms.stage.reduce=misbehaving.counts"]).code, Some(0));
+        assert_eq!(sandbox.run(&["transforms.stage.reduce=guest.counts"]).code, Some(0));
         assert_eq!(counted(&sandbox), counted(&sound), "{function}");
     }
 }
@@ -174,7 +186,7 @@ fn batch_handlers() {
         ("handler_hoards", "limits.memory"),
     ];
     for (function, phrase) in cases {
-        let sandbox = sandbox(&format!("call = \"misbehaving.{function}\"\n[transforms.behind]\ninputs = [\"stage.out\"]"));
+        let sandbox = sandbox(&format!("call = \"guest.{function}\"\n[transforms.behind]\ninputs = [\"stage.out\"]"));
         fill(&sandbox);
         let run = sandbox.run(&["sinks.out.inputs=[\"behind\"]"]);
         assert_one_error(&run, function, phrase);
@@ -195,7 +207,7 @@ fn sleep_takes_no_time() {
 /// can depend on its rows and the epoch only.
 #[test]
 fn a_function_sees_nothing_of_the_machine() {
-    let sandbox = sandbox("call = \"misbehaving.looks_around\"\nselect = [\"out\", \"cast(now() as bigint) as now\"]");
+    let sandbox = sandbox("call = \"guest.looks_around\"\nselect = [\"out\", \"cast(now() as bigint) as now\"]");
     sandbox.write("in/1.txt", "one\n");
     let mut command = sandbox.command(["run", "pipeline.toml"]);
     let run = tidemill_tests::Running::start(command.env("SECRET", "told to nobody")).finish();
@@ -210,11 +222,11 @@ fn a_function_sees_nothing_of_the_machine() {
 #[test]
 fn chance_is_the_same_when_an_epoch_is_run_again() {
     let sandbox = sandbox(
-        "call = \"misbehaving.rolls_dice\"
+        "call = \"guest.rolls_dice\"
         [transforms.behind]
         inputs = [\"stage\"]
         columns = { value = \"out\" }
-        call = \"misbehaving.panics\"",
+        call = \"guest.panics\"",
     );
     fill(&sandbox);
     let inputs = "sinks.out.inputs=[\"behind\"]";
@@ -241,5 +253,5 @@ fn a_flood_of_log_lines_is_cut() {
     assert_eq!(run.code, Some(0), "{}", run.stderr());
     assert_eq!(sandbox.column("out", "value"), ["one", "two", "three", "bad", "four"]);
     assert!(run.stderr().len() < 1 << 20, "{} bytes", run.stderr().len());
-    assert!(run.stderr().contains("misbehaving.shouts"), "{}", &run.stderr()[..500]);
+    assert!(run.stderr().contains("guest.shouts"), "{}", &run.stderr()[..500]);
 }

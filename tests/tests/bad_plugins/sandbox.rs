@@ -11,7 +11,7 @@ pub(super) fn sandbox(stage: &str) -> Sandbox {
         trigger = "available-now"
         limits = {{ call_timeout = "100ms", memory = "32MiB" }}
 
-        [plugins.misbehaving]
+        [plugins.guest]
         path = "{plugin}"
 
         [sources.lines]

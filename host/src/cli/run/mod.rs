@@ -13,7 +13,7 @@ use super::{
     PipelineArgs,
     failure::{Failure, output_closed},
     pipeline::prepare,
-    plugin,
+    plugin, screen,
 };
 use crate::{
     manifest::{Diagnostics, Manifest, SinkConnector, SinkSpec, parse_duration},
@@ -81,7 +81,11 @@ impl Run {
         let _watch = watched.map(|watched| watch::spawn(watched, self, loader.clone(), control));
         let outcome = drive(&mut pipeline, &mut reporter);
         let reported = reporter.finish();
-        outcome.map_err(|error| failure(error, &pipeline.prepared().manifest))?;
+        let epochs = outcome.map_err(|error| failure(error, &pipeline.prepared().manifest))?;
+        if epochs == 0 {
+            // Else a second run, which has nothing left to read, would look like one that does not work.
+            screen::line(&format!("nothing new; checkpoint {}", pipeline.checkpoint().display()));
+        }
         reported
     }
 

@@ -147,7 +147,7 @@ impl Source for Files {
         let (start, end) = (self.position, self.position + files.len() as u64);
         self.take_up(&files, end);
         self.seen.purge();
-        Ok(Some(Range { start: offset(start), end: offset(end), detail: planned::encode(&files) }))
+        Ok(Some(Range { start: offset(start), end: offset(end), cumulative: false, detail: planned::encode(&files) }))
     }
 
     fn freeze(&mut self, _: ProcessingTime) -> Result<(), SourceError> {

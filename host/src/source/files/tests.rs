@@ -240,6 +240,7 @@ fn a_file_a_glob_and_nothing() {
 fn a_foreign_checkpoint_is_refused() {
     let folder = folder();
     let range = |offset: &str, detail: &[u8]| Range {
+        cumulative: false,
         start: Offset(offset.to_owned()),
         end: Offset(offset.to_owned()),
         detail: detail.to_vec(),

@@ -62,7 +62,12 @@ impl Source for Socket {
         if end <= self.position {
             return Ok(None);
         }
-        let range = Range { start: count::to_offset(self.position), end: count::to_offset(end), detail: Vec::new() };
+        let range = Range {
+            start: count::to_offset(self.position),
+            end: count::to_offset(end),
+            cumulative: true,
+            detail: Vec::new(),
+        };
         self.position = end;
         Ok(Some(range))
     }

@@ -163,7 +163,12 @@ fn lines_of_an_earlier_process_are_gone() {
     let mut peer = accept(&listener);
     peer.write_all(b"new\n").unwrap();
     setup.bell.wait();
-    let range = |start, end| Range { start: count::to_offset(start), end: count::to_offset(end), detail: Vec::new() };
+    let range = |start, end| Range {
+        start: count::to_offset(start),
+        end: count::to_offset(end),
+        cumulative: true,
+        detail: Vec::new(),
+    };
     setup.source.restore(&[range(0, 2), range(2, 5)]).unwrap();
     let planned = range(5, 8);
     assert!(read(&mut setup.source, &planned).unwrap().texts().is_empty());

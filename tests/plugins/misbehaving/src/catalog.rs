@@ -50,7 +50,15 @@ const FUNCTIONS: &[(Role, &[&str])] = &[
     (Role::Filter, &["filter_panics", "filter_mask_short"]),
     (
         Role::Reducer,
-        &["counts", "reducer_panics", "states_missing", "states_of_text", "merge_loses_one", "finish_loses_one", "finish_panics"],
+        &[
+            "counts",
+            "reducer_panics",
+            "states_missing",
+            "states_of_text",
+            "merge_loses_one",
+            "finish_loses_one",
+            "finish_panics",
+        ],
     ),
     (Role::BatchHandler, &["handler_panics", "handler_unknown_outlet", "handler_misfit", "handler_hoards"]),
 ];

@@ -16,7 +16,9 @@ impl Guest for Misbehaving {
         groups.iter().for_each(|&group| counts[group as usize] += 1);
         Ok(match catalog::name(handle) {
             "states_missing" => column(&counts[1..]),
-            "states_of_text" => Column { values: Values::Utf8(text(counts.iter().map(u64::to_string))), validity: None },
+            "states_of_text" => {
+                Column { values: Values::Utf8(text(counts.iter().map(u64::to_string))), validity: None }
+            }
             _ => column(&counts),
         })
     }

@@ -47,7 +47,8 @@ fn look_around() -> String {
         ("address", ("localhost", 80).to_socket_addrs().map_or(0, Iterator::count)),
         ("nanoseconds", began.elapsed().as_nanos() as usize),
     ];
-    let found: Vec<String> = found.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
+    let found: Vec<String> =
+        found.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_micros());
     format!("found {found:?} at {now}, told {}", context::batch_time())
 }
