@@ -23,6 +23,10 @@ const MAX_STOPS: usize = 256;
 /// The same for calls that ran into their time limit, each of which has cost all of it.
 const MAX_TIMEOUTS: usize = 16;
 
+/// A function that has refused a row may refuse the next as well. It then gets so many rows, and twice as many each time it
+/// takes them all: with all the rest of the batch each time, a batch of nothing but bad rows would cost its square.
+const ROWS_AFTER_REFUSAL: usize = 64;
+
 /// The plugin instances of one worker.
 pub struct PluginCalls {
     instances: Vec<Box<dyn Instance>>,
@@ -187,9 +191,17 @@ impl PluginCalls {
         let (mut stops, mut timeouts) = (0, 0);
         // Ranges still to do, the next on top.
         let mut todo = vec![0..arguments.rows.num_rows()];
-        while let Some(range) = todo.pop() {
+        let mut most = usize::MAX;
+        while let Some(mut range) = todo.pop() {
+            if range.len() > most {
+                todo.push(range.start + most..range.end);
+                range.end = range.start + most;
+            }
             let error = match attempt(self, range.clone()) {
-                Ok(()) => continue,
+                Ok(()) => {
+                    most = most.saturating_mul(2);
+                    continue;
+                }
                 Err(error) => error,
             };
             match error {
@@ -198,6 +210,7 @@ impl PluginCalls {
                     self.set_aside(call, input, arguments.input_row(bad), message)?;
                     todo.push(bad + 1..range.end);
                     todo.push(range.start..bad);
+                    most = ROWS_AFTER_REFUSAL;
                 }
                 CallError::Contract(_) => return Err(error.into()),
                 _ if range.len() > 1 && self.bad_rows == BadRows::SetAside => {

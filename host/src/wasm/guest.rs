@@ -64,8 +64,8 @@ pub(super) struct GuestState {
 
 /// What clocks, streams and log lines of a guest read while it runs.
 pub(super) struct Now {
-    plugin: String,
-    function: Mutex<String>,
+    /// Who speaks, in the manifest's words: `plugin.function`, or the plugin alone when none of its functions runs.
+    speaker: Mutex<String>,
     batch_time: AtomicI64,
     wasi_random: SplitMix,
     /// How many lines the call has logged.
@@ -77,8 +77,7 @@ pub(super) struct Now {
 impl GuestState {
     pub(super) fn new(plugin: &str, memory: u64) -> Self {
         let now = Arc::new(Now {
-            plugin: plugin.to_owned(),
-            function: Mutex::new(String::new()),
+            speaker: Mutex::new(plugin.to_owned()),
             batch_time: AtomicI64::new(0),
             wasi_random: SplitMix::default(),
             lines: AtomicU32::new(0),
@@ -129,11 +128,11 @@ impl GuestState {
 }
 
 impl Now {
-    /// A call of this function begins.
-    pub(super) fn set_function(&self, function: &str) {
-        let mut current = self.function.lock().expect("no one panics while holding a name");
-        current.clear();
-        current.push_str(function);
+    /// A call begins, of a function that messages name like this.
+    pub(super) fn begin_call(&self, label: &str) {
+        let mut speaker = self.speaker.lock().expect("no one panics while holding a name");
+        speaker.clear();
+        speaker.push_str(label);
         self.lines.store(0, Ordering::Relaxed);
         self.complaints().clear();
     }
@@ -152,9 +151,8 @@ impl Now {
         if level == log::Level::Error {
             self.keep(message);
         }
-        let plugin = self.plugin.as_str();
-        let function = self.function.lock().expect("no one panics while holding a name");
-        let function = function.as_str();
+        let speaker = self.speaker.lock().expect("no one panics while holding a name");
+        let (plugin, function) = speaker.split_once('.').unwrap_or((&speaker, ""));
         match (self.lines.fetch_add(1, Ordering::Relaxed), level) {
             (MAX_LINES, _) => {
                 tracing::warn!(target: "plugin", plugin, function, "more than {MAX_LINES} lines in one call; the others are left out");

@@ -69,7 +69,7 @@ impl WasmInstance {
         let mut handles = Vec::with_capacity(self.uses.len());
         for prepared in &self.uses {
             let function = &prepared.function;
-            live.store.data().now.set_function(&function.name);
+            live.store.data().now.begin_call(&prepared.label);
             let answer = live.describe.call_prepare(&mut live.store, &function.name, prepared.config.as_deref());
             let answer = answer.map_err(|error| self.trapped(&prepared.label, &mut live, &error))?;
             let refused = |message| CallError::Failed(format!("{}: config refused: {message}", prepared.label));
@@ -89,10 +89,10 @@ impl WasmInstance {
             Some(ready) => ready,
             None => self.start()?,
         };
-        let Prepared { label, function, .. } = &self.uses[used.0];
+        let label = &self.uses[used.0].label;
         live.store.set_epoch_deadline(ticks(self.limits.call_timeout));
         live.store.data_mut().memory.refused = None;
-        live.store.data().now.set_function(&function.name);
+        live.store.data().now.begin_call(label);
         match run(&mut live, handles[used.0]) {
             Ok(answer) => {
                 let answer = answer.map_err(|failure| refused(label, failure));

@@ -159,7 +159,7 @@ impl Plugin for WasmPlugin {
 
     fn check_config(&self, function: &str, config: &str) -> Result<(), String> {
         let mut live = self.start(Limits::default()).map_err(|error| error.to_string())?;
-        live.store.data().now.set_function(function);
+        live.store.data().now.begin_call(&format!("{}.{function}", self.name()));
         match live.describe.call_check_config(&mut live.store, function, config) {
             Ok(answer) => answer,
             Err(error) => Err(reason(&live, &error)),
