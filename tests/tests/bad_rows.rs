@@ -223,7 +223,8 @@ fn a_file_that_vanishes_or_changes_after_it_was_planned() {
         vanish(sandbox);
         sandbox.write("in/b.txt", b"THREE\n\xff\nFOUR\n");
     };
-    let cases: [(&str, &dyn Fn(&Sandbox), &str); 3] = [
+    type Change<'a> = &'a dyn Fn(&Sandbox);
+    let cases: [(&str, Change<'_>, &str); 3] = [
         ("vanished", &vanish, "it is gone"),
         ("grown", &append, "it has 18 bytes"),
         ("rewritten", &rewrite, "its content has changed"),

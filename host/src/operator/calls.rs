@@ -186,11 +186,11 @@ impl PluginCalls {
         call: &Call,
         input: &RecordBatch,
         arguments: &Arguments,
-        attempt: &mut dyn FnMut(&mut Self, Range<usize>) -> Result<(), CallError>,
+        attempt: &mut Attempt<'_>,
     ) -> Result<(), Failure> {
         let (mut stops, mut timeouts) = (0, 0);
         // Ranges still to do, the next on top.
-        let mut todo = vec![0..arguments.rows.num_rows()];
+        let mut todo: Vec<Range<usize>> = std::iter::once(0..arguments.rows.num_rows()).collect();
         let mut most = usize::MAX;
         while let Some(mut range) = todo.pop() {
             if range.len() > most {
@@ -250,6 +250,9 @@ impl PluginCalls {
         Ok(())
     }
 }
+
+/// A try to get a range of rows through a function.
+type Attempt<'a> = dyn FnMut(&mut PluginCalls, Range<usize>) -> Result<(), CallError> + 'a;
 
 /// What a function is given, and which rows of the input that is, when not all.
 #[derive(Clone)]

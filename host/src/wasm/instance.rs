@@ -137,7 +137,7 @@ fn refused(label: &str, failure: Failure) -> CallError {
 }
 
 /// An interface the plan has seen the plugin export.
-fn exported<'a, T>(interface: &'a Option<T>) -> &'a T {
+fn exported<T>(interface: &Option<T>) -> &T {
     interface.as_ref().expect("the description was checked against the exports at load")
 }
 

@@ -59,6 +59,30 @@ fn a_row_that_a_function_stumbles_over_is_set_aside() {
     }
 }
 
+/// Input can be bad through and through. Whichever rows are refused, the others come out in their order, each with the column
+/// that was carried along with it.
+#[test]
+fn any_number_of_rows_may_be_refused() {
+    let bad_lines: [(&str, &dyn Fn(usize) -> bool); 3] = [
+        ("all", &|_| true),
+        ("every third", &|line| line % 3 == 0),
+        ("one part", &|line| (10_000..30_000).contains(&line)),
+    ];
+    for (which, is_bad) in bad_lines {
+        let sandbox = sandbox("call = \"guest.refuses\"\nkeep = [\"value\"]");
+        let line = |line: usize| format!("{}{line}", if is_bad(line) { "bad" } else { "good" });
+        let lines: Vec<String> = (0..40_000).map(line).collect();
+        sandbox.write("in/1.txt", lines.join("\n"));
+        let run = sandbox.run(&[]);
+        assert_eq!(run.code, Some(0), "{which}: {}", run.stderr());
+        let good: Vec<String> = lines.iter().filter(|line| line.starts_with("good")).cloned().collect();
+        assert!(sandbox.column("out", "out") == good && sandbox.column("out", "value") == good, "{which}");
+        let bad = lines.iter().filter(|line| line.starts_with("bad"));
+        let bad: Vec<String> = bad.map(|line| format!("{{\"value\":\"{line}\"}}")).collect();
+        assert!(sandbox.column("aside", "row") == bad, "{which}: {} rows set aside", sandbox.rows("aside").len());
+    }
+}
+
 /// Whoever would rather stop than go on without a row gets the row shown, and nothing of its epoch.
 #[test]
 fn a_bad_row_stops_the_pipeline_when_asked_to() {
@@ -243,6 +267,36 @@ fn chance_is_the_same_when_an_epoch_is_run_again() {
     assert_eq!(rolled(&again), first[2..]);
     assert_eq!(sandbox.column("out", "out"), [0, 1, 2, 4].map(|row| first[row].clone()));
     assert_eq!(first.iter().collect::<std::collections::BTreeSet<_>>().len(), 5, "chance it is: {first:?}");
+}
+
+/// Which worker gets which file is chance as well, and must not show: the epoch is run by four workers, fails after they are
+/// done, and is run again by one.
+#[test]
+fn chance_does_not_depend_on_the_workers() {
+    let sandbox = sandbox(
+        "call = \"guest.rolls_dice\"
+        [transforms.behind]
+        inputs = [\"stage\"]
+        columns = { value = \"out\" }
+        call = \"guest.handler_panics\"
+        [sinks.rest]
+        inputs = [\"behind.out\"]
+        type = \"memory\"",
+    );
+    for file in 0..8 {
+        let lines: String = (0..50).map(|line| format!("{file}.{line}\n")).collect();
+        sandbox.write(&format!("in/{file}.txt"), lines);
+    }
+    let first = sandbox.run(&["workers=4", "sources.lines.max_files_per_trigger=8"]);
+    assert_one_error(&first, "handler_panics", "this batch is beyond me");
+    let rolled = first.stderr.iter().filter_map(|line| Some(line.split_once("rolled ")?.1.to_owned()));
+    let mut rolled: Vec<String> = rolled.collect();
+    let again = sandbox.run(&["workers=1", "transforms.behind.call=guest.echoes", "sinks.rest.inputs=[\"behind\"]"]);
+    assert_eq!(again.code, Some(0), "{}", again.stderr());
+    let mut out = sandbox.column("out", "out");
+    rolled.sort();
+    out.sort();
+    assert_eq!((rolled.len(), out), (400, rolled));
 }
 
 /// A plugin that writes without end to the log must not fill the memory or bury what others say.
