@@ -61,11 +61,17 @@ pub fn schema<T: Setting>() -> String {
 pub fn parse<T: DeserializeOwned>(json: Option<&str>) -> Result<T, String> {
     let mut json = serde_json::Deserializer::from_str(json.unwrap_or("{}"));
     let config = serde_path_to_error::deserialize(&mut json).map_err(|error| match error.path().to_string() {
-        path if path == "." => error.inner().to_string(),
-        path => format!("setting `{path}`: {}", error.inner()),
+        path if path == "." => without_place(error.inner()),
+        path => format!("setting `{path}`: {}", without_place(error.inner())),
     })?;
-    json.end().map_err(|error| error.to_string())?;
+    json.end().map_err(|error| without_place(&error))?;
     Ok(config)
+}
+
+/// The error without its line and column: they count in JSON that the author of a manifest has never seen.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text).to_owned()
 }
 
 macro_rules! plain {

@@ -9,7 +9,7 @@ use crate::{
     wire::{Column, Failure, Values},
 };
 
-/// Reads a state that [`encode`] has written: for the `migrate` of a later version.
+/// Reads a state that `encode` has written: for the `migrate` of a later version.
 pub fn decode<S: DeserializeOwned>(bytes: &[u8]) -> Result<S, String> {
     postcard::from_bytes(bytes).map_err(|error| format!("a state cannot be read: {error}"))
 }

@@ -1,6 +1,6 @@
 //! The command line: the outermost ring, and the only one that knows clap, signals and exit codes.
 //!
-//! One command a file. What they share: [`pipeline`](PipelineArgs) reads and prepares what a manifest names, `plugin` loads
+//! One command a file. What they share: `pipeline` reads and prepares what a manifest names, `plugin` loads
 //! one file, `failure` decides how a command ends, `screen` and `log` are standard error.
 
 mod build;

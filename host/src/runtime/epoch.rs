@@ -17,8 +17,8 @@ use crate::{
     manifest::{BadRows, Over},
     model::{DeadLetter, Epoch, PartName, ProcessingTime},
     operator::{Merged, OperatorError, Outcome, Partial, Pipe},
-    plan::Barrier,
-    ports::{BadRow, CallScope, Control, Range, RowReceiver, Split, StateChunk},
+    plan::{Barrier, SinkNode},
+    ports::{BadRow, CallScope, Control, Range, RowReceiver, Sink, Split, StateChunk},
 };
 
 /// So many rows set aside are shown in the log for each epoch when no sink takes them; the others are counted.
@@ -90,7 +90,7 @@ impl Pipeline {
         let ran = self.begin_sinks(&gathered).and_then(|()| {
             self.read_sources(plan, &mut gathered)?;
             let chunks = self.run_barriers(&scope, &mut gathered)?;
-            self.deliver_dead_letters(&mut gathered)?;
+            gathered.report_dead_letters();
             Ok(chunks)
         });
         let chunks = match ran {
@@ -231,35 +231,6 @@ impl Pipeline {
         gathered.take(outcome, &mut self.sinks, &self.prepared.plan.sinks)
     }
 
-    fn deliver_dead_letters(&mut self, gathered: &mut Gathered) -> Result<(), RunError> {
-        if gathered.dead_letters.is_empty() {
-            return Ok(());
-        }
-        let mut taken = false;
-        for (at, (sink, node)) in self.sinks.iter_mut().zip(&self.prepared.plan.sinks).enumerate() {
-            if node.dead_letters {
-                taken = true;
-                let rows = dead_letter_rows(&gathered.dead_letters, &node.schema);
-                if gathered.writes(at) {
-                    sink.write(&rows).map_err(|error| RunError::Sink { part: node.name.clone(), error })?;
-                }
-                *gathered.output_rows.entry(at).or_default() += rows.num_rows() as u64;
-            }
-        }
-        if !taken {
-            for letter in gathered.dead_letters.iter().take(SHOWN_DEAD_LETTERS) {
-                tracing::warn!("row set aside in `{}`: {}; the row: {}", letter.part, letter.error, letter.row);
-            }
-            let more = gathered.dead_letters.len().saturating_sub(SHOWN_DEAD_LETTERS);
-            if more > 0 {
-                tracing::warn!(
-                    "and {more} more rows set aside; a sink with inputs = [\"dead_letters\"] would keep them all"
-                );
-            }
-        }
-        Ok(())
-    }
-
     fn commit_sinks(&mut self, plan: &EpochPlan, gathered: &Gathered) -> Result<(), RunError> {
         for (at, (sink, node)) in self.sinks.iter_mut().zip(&self.prepared.plan.sinks).enumerate() {
             if gathered.writes(at) {
@@ -328,7 +299,7 @@ impl Pipeline {
             state_operators: state_operators.collect(),
             sources: sources.collect(),
             sinks: sinks.collect(),
-            num_dead_letters: gathered.dead_letters.len() as u64,
+            num_dead_letters: gathered.dead_letters as u64,
             modules: plan.modules.iter().map(|(name, digest)| (name.clone(), digest.to_string())).collect(),
         }
     }
@@ -344,7 +315,9 @@ struct Gathered<'a> {
     actions: &'a [SinkAction],
     partials: BTreeMap<usize, Vec<Partial>>,
     for_handlers: BTreeMap<usize, Vec<RecordBatch>>,
-    dead_letters: Vec<DeadLetter>,
+    dead_letters: usize,
+    /// Whether a sink has taken them.
+    dead_letters_taken: bool,
     input_rows: BTreeMap<usize, u64>,
     output_rows: BTreeMap<usize, u64>,
     updated_keys: BTreeMap<usize, u64>,
@@ -357,7 +330,8 @@ impl<'a> Gathered<'a> {
             actions,
             partials: BTreeMap::new(),
             for_handlers: BTreeMap::new(),
-            dead_letters: Vec::new(),
+            dead_letters: 0,
+            dead_letters_taken: false,
             input_rows: BTreeMap::new(),
             output_rows: BTreeMap::new(),
             updated_keys: BTreeMap::new(),
@@ -369,12 +343,7 @@ impl<'a> Gathered<'a> {
     }
 
     /// Takes what came of a task: rows for sinks are written at once, the rest waits for its barrier.
-    fn take(
-        &mut self,
-        outcome: Outcome,
-        sinks: &mut [Box<dyn crate::ports::Sink>],
-        nodes: &[crate::plan::SinkNode],
-    ) -> Result<(), RunError> {
+    fn take(&mut self, outcome: Outcome, sinks: &mut [Box<dyn Sink>], nodes: &[SinkNode]) -> Result<(), RunError> {
         for (at, rows) in outcome.to_sinks {
             *self.output_rows.entry(at).or_default() += rows.num_rows() as u64;
             if self.writes(at) {
@@ -387,8 +356,44 @@ impl<'a> Gathered<'a> {
         for (node, rows) in outcome.to_handlers {
             self.for_handlers.entry(node).or_default().push(rows);
         }
-        self.dead_letters.extend(outcome.dead_letters);
+        if outcome.dead_letters.is_empty() {
+            return Ok(());
+        }
+        self.take_dead_letters(&outcome.dead_letters, sinks, nodes)
+    }
+
+    /// Hands rows set aside to the sinks that take them, task by task: an epoch of nothing but bad rows must not gather them
+    /// all. Without such a sink some are shown in the log.
+    fn take_dead_letters(
+        &mut self,
+        letters: &[DeadLetter],
+        sinks: &mut [Box<dyn Sink>],
+        nodes: &[SinkNode],
+    ) -> Result<(), RunError> {
+        for (at, node) in nodes.iter().enumerate().filter(|(_, node)| node.dead_letters) {
+            self.dead_letters_taken = true;
+            *self.output_rows.entry(at).or_default() += letters.len() as u64;
+            if self.writes(at) {
+                let written = sinks[at].write(&dead_letter_rows(letters, &node.schema));
+                written.map_err(|error| RunError::Sink { part: node.name.clone(), error })?;
+            }
+        }
+        if !self.dead_letters_taken {
+            for letter in letters.iter().take(SHOWN_DEAD_LETTERS.saturating_sub(self.dead_letters)) {
+                tracing::warn!("row set aside in `{}`: {}; the row: {}", letter.part, letter.error, letter.row);
+            }
+        }
+        self.dead_letters += letters.len();
         Ok(())
+    }
+
+    fn report_dead_letters(&self) {
+        let more = self.dead_letters.saturating_sub(SHOWN_DEAD_LETTERS);
+        if more > 0 && !self.dead_letters_taken {
+            tracing::warn!(
+                "and {more} more rows set aside; a sink with inputs = [\"dead_letters\"] would keep them all"
+            );
+        }
     }
 }
 

@@ -62,6 +62,8 @@ impl Cache {
     fn entry(&self, engine: &Engine, module: Digest) -> Option<PathBuf> {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
+        // Another version of this binary may check more before it keeps anything.
+        env!("CARGO_PKG_VERSION").hash(&mut hasher);
         Some(self.folder.as_ref()?.join(format!("{module}-{:016x}.cwasm", hasher.finish())))
     }
 }

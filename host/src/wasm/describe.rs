@@ -21,6 +21,9 @@ pub(super) fn description(plugin: wit::Plugin, exports: impl Fn(Role) -> bool) -
         if functions.iter().any(|other| other.name == function.name) {
             return Err(format!("it describes two functions named `{}`; rename one", function.name));
         }
+        if matches!(function.role, Role::Transform | Role::Reducer) && function.output.fields().is_empty() {
+            return Err(format!("its function `{}` describes no output column; give its row one", function.name));
+        }
         if !exports(function.role) {
             return Err(format!(
                 "its function `{}` is a {role}, but the component does not export the interface `{role}`",

@@ -52,11 +52,7 @@ impl Loader {
         build().map_err(|error| LoadError(format!("the WebAssembly engine does not start here: {error:#}")))
     }
 
-    fn component(&self, origin: &str, bytes: &[u8]) -> Result<Component, LoadError> {
-        let module = Digest::of(bytes);
-        if let Some(component) = self.cache.get(&self.engine, module) {
-            return Ok(component);
-        }
+    fn compile(&self, origin: &str, bytes: &[u8]) -> Result<Component, LoadError> {
         let encoded = match kind(bytes) {
             Kind::Component => None,
             Kind::CoreModule => Some(to_component(origin, bytes)?),
@@ -66,14 +62,12 @@ impl Loader {
                 )));
             }
         };
-        let component = Component::new(&self.engine, encoded.as_deref().unwrap_or(bytes)).map_err(|error| {
+        Component::new(&self.engine, encoded.as_deref().unwrap_or(bytes)).map_err(|error| {
             LoadError(format!(
                 "{origin} is damaged or cut short: {}; build it again with `tidemill build`",
                 root_words(&error)
             ))
-        })?;
-        self.cache.put(&self.engine, module, &component);
-        Ok(component)
+        })
     }
 
     fn link(&self, origin: &str, component: &Component) -> Result<InstancePre<GuestState>, LoadError> {
@@ -89,10 +83,18 @@ impl Loader {
 
 impl PluginLoader for Loader {
     fn load(&self, origin: &str, bytes: &[u8]) -> Result<Arc<dyn Plugin>, LoadError> {
-        let component = self.component(origin, bytes)?;
+        let digest = Digest::of(bytes);
+        let cached = self.cache.get(&self.engine, digest);
+        let is_new = cached.is_none();
+        let component = cached.map_or_else(|| self.compile(origin, bytes), Ok)?;
         let instance_pre = self.link(origin, &component)?;
         let imports = component.component_type().imports(&self.engine).map(|(name, _)| name.to_owned()).collect();
-        Ok(Arc::new(WasmPlugin::describe(origin, Digest::of(bytes), instance_pre, imports)?))
+        let plugin = WasmPlugin::describe(origin, digest, instance_pre, imports)?;
+        if is_new {
+            // Only what has proved to be a plugin is kept.
+            self.cache.put(&self.engine, digest, &component);
+        }
+        Ok(Arc::new(plugin))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Plugins as WebAssembly components, by wasmtime: the only folder that knows it.
 //!
-//! In reading order: [`loader`] turns bytes into a compiled component, `cache` keeps compiled code, `bindings` is the
-//! WIT package as Rust, `describe` reads a plugin's self-description, [`instance`] calls it, `lower` and `lift` are the
+//! In reading order: `loader` turns bytes into a compiled component, `cache` keeps compiled code, `bindings` is the
+//! WIT package as Rust, `describe` reads a plugin's self-description, `instance` calls it, `lower` and `lift` are the
 //! two directions of a batch across the boundary, `guest` is what a running guest can reach.
 
 mod bindings;
