@@ -82,7 +82,7 @@ impl Manifest {
 #[serde(rename_all = "kebab-case")]
 pub enum Trigger {
     /// On a grid of this interval.
-    Every(Duration),
+    Every(#[serde(serialize_with = "value::serialize_duration")] Duration),
     /// One epoch with everything there is, then stop.
     Once,
     /// As many epochs as it takes to read what was there at the start, then stop.
@@ -105,6 +105,7 @@ pub enum BadRows {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Limits {
     /// How long one call may run.
+    #[serde(serialize_with = "value::serialize_duration")]
     pub call_timeout: Duration,
     /// How much memory an instance may have, in bytes.
     pub memory: u64,

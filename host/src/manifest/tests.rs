@@ -396,3 +396,13 @@ fn broken_text_never_panics() {
         }
     }
 }
+
+/// What `explain` prints of a trigger can be put back into a manifest.
+#[test]
+fn durations_are_written_as_they_are_read() {
+    for text in ["500ms", "5s", "90s", "10m", "1h", "2d", "1500ms"] {
+        let duration = parse_duration(text).expect("it is one");
+        let written = serde_json::to_value(Trigger::Every(duration)).expect("text can be written");
+        assert_eq!(written, serde_json::json!({ "every": text }));
+    }
+}

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use serde::Serializer;
 use serde_json::{Number, Value};
 use toml::de::{DeInteger, DeValue};
 
@@ -39,6 +40,19 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         Some(_) => Err("at most 36500d".to_owned()),
         None => Err(r#"a whole number and a unit: "500ms", "5s", "10m", "1h" or "2d""#.to_owned()),
     }
+}
+
+/// A duration as a person would write it, exact: `5s`.
+pub(super) fn show_duration(duration: Duration) -> String {
+    let millis = duration.as_millis() as u64;
+    let (unit, scale) =
+        TIME.into_iter().rfind(|(_, scale)| millis.is_multiple_of(*scale)).expect("milliseconds divide all");
+    format!("{}{unit}", millis / scale)
+}
+
+/// Writes a duration as manifests have it.
+pub(super) fn serialize_duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&show_duration(*duration))
 }
 
 /// A number of bytes: `64MB`, `16MiB`, `4096B`.

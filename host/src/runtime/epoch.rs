@@ -1,28 +1,22 @@
 //! One epoch, from the plan to the acknowledgement.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use arrow::{
-    array::{Int64Array, RecordBatch, StringArray},
-    compute::concat_batches,
-    datatypes::SchemaRef,
-};
+use arrow::{array::RecordBatch, compute::concat_batches};
 
 use super::{
-    Durations, Pipeline, Progress, RunError, SinkProgress, SourceProgress, StateProgress, progress::offset_json,
+    Durations, Pipeline, Progress, RunError, SinkProgress, SourceProgress, StateProgress,
+    gathered::Gathered,
+    progress::offset_json,
+    receiver::{SplitReceiver, Taken},
     workers::run_in_order,
 };
 use crate::{
     checkpoint::{Committed, EpochPlan, SinkAction},
-    manifest::{BadRows, Over},
-    model::{DeadLetter, Epoch, PartName, ProcessingTime},
-    operator::{Merged, OperatorError, Outcome, Partial, Pipe},
-    plan::{Barrier, SinkNode},
-    ports::{BadRow, CallScope, Control, Range, RowReceiver, Sink, Split, StateChunk},
+    manifest::Over,
+    model::{PartName, ProcessingTime},
+    operator::{Merged, OperatorError, Partial, Pipe},
+    plan::Barrier,
+    ports::{CallScope, Range, Split, StateChunk},
 };
-
-/// So many rows set aside are shown in the log for each epoch when no sink takes them; the others are counted.
-const SHOWN_DEAD_LETTERS: usize = 5;
 
 impl Pipeline {
     /// Runs the next epoch: the one that was under way when the process before ended, or else one with what is new. None
@@ -142,17 +136,9 @@ impl Pipeline {
         let (nodes, epoch) = (&self.prepared.plan.sources, plan.epoch);
         let read = |pipe: &mut Pipe, (task, (source, split)): (usize, (usize, Box<dyn Split>))| {
             pipe.start_task(&scope, task as u64);
-            let part = &nodes[source].name;
-            let mut receiver =
-                SplitReceiver { pipe, source, part, epoch, bad_rows, rows: 0, dead_letters: Vec::new(), failed: None };
-            let read = split.read(&mut receiver);
-            let SplitReceiver { pipe, rows, dead_letters, failed, .. } = receiver;
-            if let Some(error) = failed {
-                return Err(error);
-            }
-            read.map_err(|error| RunError::Source { part: part.clone(), error })?;
-            let mut outcome = pipe.finish_task()?;
-            outcome.dead_letters.splice(0..0, dead_letters);
+            let taken = Taken::default();
+            let receiver = SplitReceiver { pipe, source, part: &nodes[source].name, epoch, bad_rows, taken };
+            let (rows, outcome) = receiver.read(split)?;
             Ok((source, rows, outcome))
         };
         let sinks = &mut self.sinks;
@@ -309,133 +295,6 @@ impl Pipeline {
     }
 }
 
-/// What has come together in an epoch so far.
-struct Gathered<'a> {
-    epoch: Epoch,
-    actions: &'a [SinkAction],
-    partials: BTreeMap<usize, Vec<Partial>>,
-    for_handlers: BTreeMap<usize, Vec<RecordBatch>>,
-    dead_letters: usize,
-    /// Whether a sink has taken them.
-    dead_letters_taken: bool,
-    input_rows: BTreeMap<usize, u64>,
-    output_rows: BTreeMap<usize, u64>,
-    updated_keys: BTreeMap<usize, u64>,
-}
-
-impl<'a> Gathered<'a> {
-    fn new(epoch: Epoch, actions: &'a [SinkAction]) -> Self {
-        Gathered {
-            epoch,
-            actions,
-            partials: BTreeMap::new(),
-            for_handlers: BTreeMap::new(),
-            dead_letters: 0,
-            dead_letters_taken: false,
-            input_rows: BTreeMap::new(),
-            output_rows: BTreeMap::new(),
-            updated_keys: BTreeMap::new(),
-        }
-    }
-
-    fn writes(&self, sink: usize) -> bool {
-        self.actions[sink] == SinkAction::Write
-    }
-
-    /// Takes what came of a task: rows for sinks are written at once, the rest waits for its barrier.
-    fn take(&mut self, outcome: Outcome, sinks: &mut [Box<dyn Sink>], nodes: &[SinkNode]) -> Result<(), RunError> {
-        for (at, rows) in outcome.to_sinks {
-            *self.output_rows.entry(at).or_default() += rows.num_rows() as u64;
-            if self.writes(at) {
-                sinks[at].write(&rows).map_err(|error| RunError::Sink { part: nodes[at].name.clone(), error })?;
-            }
-        }
-        for (node, partial) in outcome.partials {
-            self.partials.entry(node).or_default().push(partial);
-        }
-        for (node, rows) in outcome.to_handlers {
-            self.for_handlers.entry(node).or_default().push(rows);
-        }
-        if outcome.dead_letters.is_empty() {
-            return Ok(());
-        }
-        self.take_dead_letters(&outcome.dead_letters, sinks, nodes)
-    }
-
-    /// Hands rows set aside to the sinks that take them, task by task: an epoch of nothing but bad rows must not gather them
-    /// all. Without such a sink some are shown in the log.
-    fn take_dead_letters(
-        &mut self,
-        letters: &[DeadLetter],
-        sinks: &mut [Box<dyn Sink>],
-        nodes: &[SinkNode],
-    ) -> Result<(), RunError> {
-        for (at, node) in nodes.iter().enumerate().filter(|(_, node)| node.dead_letters) {
-            self.dead_letters_taken = true;
-            *self.output_rows.entry(at).or_default() += letters.len() as u64;
-            if self.writes(at) {
-                let written = sinks[at].write(&dead_letter_rows(letters, &node.schema));
-                written.map_err(|error| RunError::Sink { part: node.name.clone(), error })?;
-            }
-        }
-        if !self.dead_letters_taken {
-            for letter in letters.iter().take(SHOWN_DEAD_LETTERS.saturating_sub(self.dead_letters)) {
-                tracing::warn!("row set aside in `{}`: {}; the row: {}", letter.part, letter.error, letter.row);
-            }
-        }
-        self.dead_letters += letters.len();
-        Ok(())
-    }
-
-    fn report_dead_letters(&self) {
-        let more = self.dead_letters.saturating_sub(SHOWN_DEAD_LETTERS);
-        if more > 0 && !self.dead_letters_taken {
-            tracing::warn!(
-                "and {more} more rows set aside; a sink with inputs = [\"dead_letters\"] would keep them all"
-            );
-        }
-    }
-}
-
-/// Takes what a split reads, and sends it down the worker's pipe.
-struct SplitReceiver<'a> {
-    pipe: &'a mut Pipe,
-    source: usize,
-    part: &'a PartName,
-    epoch: Epoch,
-    bad_rows: BadRows,
-    rows: u64,
-    dead_letters: Vec<DeadLetter>,
-    failed: Option<RunError>,
-}
-
-impl SplitReceiver<'_> {
-    fn fail(&mut self, error: RunError) -> Control {
-        self.failed = Some(error);
-        Control::Break(())
-    }
-}
-
-impl RowReceiver for SplitReceiver<'_> {
-    fn rows(&mut self, batch: RecordBatch) -> Control {
-        self.rows += batch.num_rows() as u64;
-        match self.pipe.push_from_source(self.source, &batch) {
-            Ok(()) => Control::Continue(()),
-            Err(error) => self.fail(error.into()),
-        }
-    }
-
-    fn bad_row(&mut self, bad: BadRow) -> Control {
-        let error = format!("{}: {}", bad.place, bad.error);
-        if self.bad_rows == BadRows::Stop {
-            return self.fail(RunError::BadRow { part: self.part.clone(), error });
-        }
-        let (epoch, part) = (self.epoch, self.part.clone());
-        self.dead_letters.push(DeadLetter { epoch, part, error, row: bad.row, module: None });
-        Control::Continue(())
-    }
-}
-
 fn scope_of(plan: &EpochPlan) -> CallScope {
     CallScope { epoch: plan.epoch, batch_time: plan.batch_time, seed: plan.seed }
 }
@@ -443,17 +302,4 @@ fn scope_of(plan: &EpochPlan) -> CallScope {
 /// A number for a task behind a barrier that no other task of the epoch has: those of the splits count from 0.
 fn barrier_task(node: usize, shard: usize) -> u64 {
     (node as u64 + 1) << 32 | shard as u64
-}
-
-fn dead_letter_rows(letters: &[DeadLetter], schema: &SchemaRef) -> RecordBatch {
-    let epochs: Int64Array = letters.iter().map(|letter| Some(letter.epoch.number() as i64)).collect();
-    let text = |of: &dyn Fn(&DeadLetter) -> Option<String>| Arc::new(letters.iter().map(of).collect::<StringArray>());
-    let columns: Vec<arrow::array::ArrayRef> = vec![
-        Arc::new(epochs),
-        text(&|letter| Some(letter.part.to_string())),
-        text(&|letter| Some(letter.error.clone())),
-        text(&|letter| Some(letter.row.clone())),
-        text(&|letter| letter.module.map(|module| module.to_string())),
-    ];
-    RecordBatch::try_new(Arc::clone(schema), columns).expect("the columns of a dead letter are fixed")
 }

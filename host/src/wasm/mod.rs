@@ -2,7 +2,7 @@
 //!
 //! In reading order: `loader` turns bytes into a compiled component, `cache` keeps compiled code, `bindings` is the
 //! WIT package as Rust, `describe` reads a plugin's self-description, `instance` calls it, `lower` and `lift` are the
-//! two directions of a batch across the boundary, `guest` is what a running guest can reach.
+//! two directions of a batch across the boundary, `guest` and `wasi` are what a running guest can reach.
 
 mod bindings;
 mod cache;
@@ -13,5 +13,6 @@ mod lift;
 mod loader;
 mod lower;
 mod plugin;
+mod wasi;
 
 pub use loader::Loader;
