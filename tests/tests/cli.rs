@@ -72,8 +72,7 @@ fn progress(line: &str) -> Value {
 }
 
 fn offset(progress: &Value, which: &str) -> u64 {
-    let offset = progress["sources"][0][which].as_str().expect("the source has read something");
-    offset.parse().expect("a rate source counts")
+    progress["sources"][0][which].as_u64().expect("the source has read something, and a rate source counts")
 }
 
 /// Help is on standard output and ends well, because it was asked for; every command shows how it is used, and exit codes are
