@@ -1,4 +1,13 @@
 //! Tidemill: stream processing in one binary, with your code as sandboxed WebAssembly components.
+//!
+//! A tour, from the inside out. An import points inward only, and adapters never import each other.
+//!
+//! 1. Pure: [`model`] has the words, [`ports`] what is needed of the world, [`manifest`] what a user writes, [`checkpoint`] the
+//!    exactly-once protocol, [`expr`] SQL expressions, [`plan`] the checked pipeline, [`operator`] what is done with rows.
+//! 2. Adapters: [`source`], [`sink`], [`state`] (redb), [`wasm`] (plugins), [`toolchain`] (building them), [`scaffold`] (new
+//!    ones).
+//! 3. [`runtime`]: where they meet, the epoch loop.
+//! 4. [`cli`]: the edge.
 
 pub mod checkpoint;
 pub mod cli;
