@@ -13,7 +13,7 @@ use arrow::{
     compute::filter_record_batch,
     datatypes::{Float64Type, Int64Type},
 };
-use support::{Random, loader, medians, now, root};
+use support::{medians, now, pipeline::loader, random::Random, root};
 use tidemill::{
     manifest::Limits,
     model::{Epoch, ProcessingTime},

@@ -6,12 +6,11 @@ mod support;
 use std::{
     fs,
     io::{BufRead, BufReader},
-    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
 
-use support::{medians, now, root, scratch};
+use support::{empty_folder, medians, now, pipeline, root, scratch};
 use tidemill::toolchain;
 
 fn main() {
@@ -20,10 +19,14 @@ fn main() {
     fs::write(folder.join("input.txt"), "to be or not to be\n").expect("there is room");
     let plugin = toolchain::build(&root().join("guest-examples/word-count"), &mut |line| eprintln!("{line}"));
     let plugin = plugin.unwrap_or_else(|error| panic!("{error}"));
-    fs::write(folder.join("pipeline.toml"), manifest(&plugin)).expect("there is room");
+    let settings = [
+        format!("plugins.words={{path={plugin:?}}}"),
+        format!("sources.lines.path={}", folder.join("input.txt").display()),
+        "sinks.out.type=console".to_owned(),
+    ];
 
     let mut ways: [(&str, &mut dyn FnMut() -> Duration); 2] =
-        [("process start", &mut process_start), ("first row", &mut || first_row(&folder))];
+        [("process start", &mut process_start), ("first row", &mut || first_row(&settings))];
     let times = medians(15, &mut ways);
     println!("start, compiled plugins in the cache");
     for ((name, _), time) in ways.iter().zip(&times) {
@@ -35,30 +38,6 @@ fn main() {
     );
 }
 
-fn manifest(plugin: &Path) -> String {
-    format!(
-        r#"
-        name = "start"
-        trigger = "available-now"
-        plugins.words.path = "{}"
-        [sources.lines]
-        type = "files"
-        path = "input.txt"
-        [transforms.tokens]
-        inputs = ["lines"]
-        call = "words.tokenize"
-        [transforms.counts]
-        inputs = ["tokens"]
-        group_by = ["word"]
-        aggregates = {{ count = "count(*)" }}
-        [sinks.out]
-        inputs = ["counts"]
-        type = "console"
-        "#,
-        plugin.display()
-    )
-}
-
 fn process_start() -> Duration {
     let started = now();
     let done = Command::new(env!("CARGO_BIN_EXE_tidemill")).arg("--version").stdout(Stdio::null()).status();
@@ -66,10 +45,11 @@ fn process_start() -> Duration {
     started.elapsed()
 }
 
-fn first_row(folder: &Path) -> Duration {
-    let checkpoint = tempfile::tempdir_in(folder).expect("the target folder can be written");
+fn first_row(settings: &[String]) -> Duration {
+    let checkpoint = empty_folder();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
-    command.arg("run").arg(folder.join("pipeline.toml")).arg("--checkpoint").arg(checkpoint.path());
+    command.arg("run").arg(pipeline::file("word-count")).arg("--checkpoint").arg(checkpoint.path());
+    command.args(settings.iter().flat_map(|setting| ["--set", setting]));
     let started = now();
     let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary was built with this benchmark");
     let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();

@@ -1,102 +1,61 @@
-//! 100 MB of text to a table of counts: Wasm tokenizer, running count, memory sink, checkpoint on, against a native
-//! program on one thread.
+//! Text to a table of counts: Wasm tokenizer, running count, memory sink, checkpoint on, against a native program on one
+//! thread. First with a table that fits the caches, then with one that does not.
 
 mod support;
 
-use std::{collections::HashMap, fs, path::Path, time::Duration};
+use std::{hint::black_box, path::Path, time::Duration};
 
+use arrow::{array::AsArray, datatypes::Int64Type};
 use hashbrown::HashMap as FastMap;
-use support::{bytes_in, loader, medians, now, peak_memory, run, text};
+use support::{
+    bytes_in, compare, native, now,
+    pipeline::{loader, run},
+    print_peak_memory, text,
+};
+use tidemill::{ports::PluginLoader, sink::MemoryTables};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
-    let folder = text("words", 10, 10_000_000, 20_000);
-    let megabytes = bytes_in(&folder) as f64 / 1e6;
     let loader = loader();
-    let pipeline = |workers: usize| manifest(&folder, workers);
+    measure(&loader, &text::small(), 5);
+    measure(&loader, &text::large(), 3);
+}
 
-    let (_, tables) = run(&loader, &pipeline(2));
-    check(&tables, &native(&folder));
+fn measure(loader: &dyn PluginLoader, folder: &Path, rounds: usize) {
+    let megabytes = bytes_in(folder) as f64 / 1e6;
+    let settings = |workers: usize| [format!("sources.lines.path={}", folder.display()), format!("workers={workers}")];
+    let (one, two) = (settings(1), settings(2));
 
-    let (one, two) = (pipeline(1), pipeline(2));
+    let expected = native::word_count(folder);
+    check(&run(loader, "word-count", &two).tables, &expected);
+
     let mut ways: [(&str, &mut dyn FnMut() -> Duration); 3] = [
         ("native, one thread", &mut || {
             let started = now();
-            std::hint::black_box(native(&folder));
+            black_box(native::word_count(folder));
             started.elapsed()
         }),
-        ("tidemill, one worker", &mut || run(&loader, &one).0),
-        ("tidemill, two workers", &mut || run(&loader, &two).0),
+        ("tidemill, one worker", &mut || run(loader, "word-count", &one).time),
+        ("tidemill, two workers", &mut || run(loader, "word-count", &two).time),
     ];
-    let times = medians(5, &mut ways);
-    let native_time = times[0].as_secs_f64();
-    println!("word count, {megabytes:.0} MB, checkpoint on");
-    for ((name, _), time) in ways.iter().zip(&times) {
-        let seconds = time.as_secs_f64();
-        println!(
-            "  {name:<24} {seconds:>7.3} s {:>7.0} MB/s   {:>5.2} of native",
-            megabytes / seconds,
-            native_time / seconds
-        );
-    }
-    println!("  peak memory of this process: {} MiB", peak_memory());
-}
-
-fn manifest(folder: &Path, workers: usize) -> String {
-    format!(
-        r#"
-        name = "word-count"
-        trigger = "available-now"
-        workers = {workers}
-        plugins.words.crate = "guest-examples/word-count"
-        [sources.lines]
-        type = "files"
-        path = "{}"
-        [transforms.tokens]
-        inputs = ["lines"]
-        call = "words.tokenize"
-        [transforms.counts]
-        inputs = ["tokens"]
-        group_by = ["word"]
-        aggregates = {{ count = "count(*)" }}
-        [sinks.out]
-        inputs = ["counts"]
-        type = "memory"
-        mode = "complete"
-        "#,
-        folder.display()
-    )
-}
-
-/// What a good programmer writes by hand: one pass, a fast hash map, keys copied once.
-fn native(folder: &Path) -> FastMap<String, u64> {
-    let mut counts: FastMap<String, u64> = FastMap::new();
-    for file in fs::read_dir(folder).expect("the folder is there") {
-        let bytes = fs::read(file.expect("a file").path()).expect("a file");
-        let text = simdutf8::basic::from_utf8(&bytes).expect("generated text");
-        for line in text.lines() {
-            for word in line.split_ascii_whitespace() {
-                *counts.entry_ref(word).or_insert(0) += 1;
-            }
-        }
-    }
-    counts
+    let title = format!("word count, {megabytes:.0} MB, {} distinct words, checkpoint on", expected.len());
+    compare(&title, rounds, megabytes, None, &mut ways);
+    print_peak_memory();
 }
 
 /// Both give the same counts, or the figures mean nothing.
-fn check(tables: &tidemill::sink::MemoryTables, expected: &FastMap<String, u64>) {
-    use arrow::array::AsArray;
+fn check(tables: &MemoryTables, expected: &FastMap<String, u64>) {
     let snapshot = tables.get(&"out".into()).expect("the sink has run").snapshot();
-    let mut found: HashMap<String, u64> = HashMap::new();
+    let mut found = 0;
     for batch in &snapshot.rows {
-        let (words, counts) =
-            (batch.column(0).as_string::<i32>(), batch.column(1).as_primitive::<arrow::datatypes::Int64Type>());
+        let (words, counts) = (batch.column(0).as_string::<i32>(), batch.column(1).as_primitive::<Int64Type>());
         for (word, count) in words.iter().zip(counts) {
-            found.insert(word.expect("a word").to_owned(), count.expect("a count") as u64);
+            let (word, count) = (word.expect("a word"), count.expect("a count"));
+            assert_eq!(expected.get(word).copied(), u64::try_from(count).ok(), "the count of {word}");
+            found += 1;
         }
     }
-    assert_eq!(found.len(), expected.len());
-    assert!(expected.iter().all(|(word, count)| found.get(word) == Some(count)));
+    assert_eq!(found, expected.len(), "words");
 }

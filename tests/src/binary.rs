@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ffi::OsStr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::OnceLock,
@@ -32,10 +33,22 @@ pub fn binary() -> &'static Path {
 }
 
 /// A call of the binary, its environment free of what would change what it prints.
-pub fn tidemill<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
+pub fn tidemill(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(binary());
     command.args(arguments).env_remove("TIDEMILL_LOG").env_remove("NO_COLOR").stdin(Stdio::null());
     command
+}
+
+/// A call of cargo, its environment free of what belongs to the cargo that runs the tests: of that cargo, or, when they are
+/// run by hand, of the one that has built them.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| SET_BY_CARGO.iter().any(|prefix| name.starts_with(prefix))) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
 }
 
 /// The folder of the repository.
@@ -44,16 +57,10 @@ pub fn repository() -> &'static Path {
 }
 
 fn build() -> PathBuf {
-    // The cargo that runs the tests, or, when they are run by hand, the one that has built them.
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
+    let mut cargo = cargo();
     // No --package: it would choose other features of shared crates, and build half of them again.
     cargo.args(["build", "--release", "--bin", "tidemill"]);
     cargo.args(["--message-format", "json-render-diagnostics"]).current_dir(repository()).stderr(Stdio::inherit());
-    for (name, _) in env::vars_os() {
-        if name.to_str().is_some_and(|name| SET_BY_CARGO.iter().any(|prefix| name.starts_with(prefix))) {
-            cargo.env_remove(name);
-        }
-    }
     let output = cargo.output().expect("cargo has run these tests, so it is there");
     assert!(output.status.success(), "tidemill does not build: cargo ended with {}", output.status);
     let messages = String::from_utf8_lossy(&output.stdout);

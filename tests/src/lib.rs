@@ -6,10 +6,10 @@
 
 mod binary;
 mod folder;
+mod plugin;
 mod process;
-mod sandbox;
 
-pub use binary::{binary, repository, tidemill};
+pub use binary::{binary, cargo, repository, tidemill};
 pub use folder::Folder;
+pub use plugin::plugin;
 pub use process::{Finished, Running};
-pub use sandbox::{Sandbox, plugin};

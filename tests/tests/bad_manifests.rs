@@ -6,25 +6,25 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use tidemill_tests::{Sandbox, plugin};
+use tidemill_tests::{Folder, plugin};
 
 /// A pipeline that does not fit is refused before any of it runs, and its author is told which two places do not fit and
 /// what to write instead, in every fault at once.
 #[test]
 fn pipelines_that_do_not_fit() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui");
+    let ui = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui");
     let bless = std::env::var_os("TIDEMILL_BLESS").is_some();
-    let sandbox = Sandbox::new("");
-    fs::copy(plugin("behaving"), sandbox.path("words.wasm")).expect("the component was built");
-    let files = fs::read_dir(&folder).expect("the folder of golden files");
+    let folder = Folder::empty();
+    fs::copy(plugin("behaving"), folder.path("words.wasm")).expect("the component was built");
+    let files = fs::read_dir(&ui).expect("the folder of golden files");
     let mut cases: Vec<_> = files.map(|file| file.expect("a golden file").path()).collect();
     cases.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
-    assert!(!cases.is_empty(), "no golden files in {}", folder.display());
+    assert!(!cases.is_empty(), "no golden files in {}", ui.display());
     let mut differences = String::new();
     for case in cases {
         let name = case.file_name().and_then(|name| name.to_str()).expect("a file with a name");
-        sandbox.write(name, fs::read(&case).expect("a golden file"));
-        let refused = sandbox.call(["validate", name]);
+        folder.write(name, fs::read(&case).expect("a golden file"));
+        let refused = folder.call(["validate", name]);
         assert_eq!(refused.code, Some(2), "{name} is right, or goes wrong in another way: {refused:?}");
         assert!(refused.stdout.is_empty(), "{name}: {refused:?}");
         let actual = refused.stderr() + "\n";
@@ -37,13 +37,13 @@ fn pipelines_that_do_not_fit() {
             write!(differences, "{name} expected:\n{expected}\n{name} got:\n{actual}\n").expect("writing to a string");
         }
 
-        let run = sandbox.call(["run", name]);
+        let run = folder.call(["run", name]);
         assert_eq!(
             (run.code, run.stderr() + "\n"),
             (Some(2), actual),
             "{name} is refused otherwise when it is to be run"
         );
-        assert!(!sandbox.path(".tidemill").exists() && !sandbox.path("out").exists(), "{name} left something behind");
+        assert!(!folder.path(".tidemill").exists() && !folder.path("out").exists(), "{name} left something behind");
     }
     assert!(differences.is_empty(), "{differences}");
 }
@@ -51,14 +51,14 @@ fn pipelines_that_do_not_fit() {
 /// The error says which column to map, so mapping it must be enough.
 #[test]
 fn a_mapped_column_fits() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui");
-    let wrong = fs::read_to_string(folder.join("column-missing.toml")).expect("a golden file");
+    let ui = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui");
+    let wrong = fs::read_to_string(ui.join("column-missing.toml")).expect("a golden file");
     let call = "call = \"words.measure\"\n";
     assert!(wrong.contains(call), "{wrong}");
-    let sandbox = Sandbox::new(&wrong.replace(call, &format!("{call}columns = {{ word = \"value\" }}\n")));
-    fs::copy(plugin("behaving"), sandbox.path("words.wasm")).expect("the component was built");
-    sandbox.write("in/a.txt", "ebb\nflood\n");
-    let run = sandbox.run(&["trigger=available-now"]);
+    let folder = Folder::with(&wrong.replace(call, &format!("{call}columns = {{ word = \"value\" }}\n")));
+    fs::copy(plugin("behaving"), folder.path("words.wasm")).expect("the component was built");
+    folder.write("in/a.txt", "ebb\nflood\n");
+    let run = folder.run(&["trigger=available-now"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr());
-    assert_eq!(sandbox.column("out", "length"), ["3", "5"]);
+    assert_eq!(folder.column("out", "length"), ["3", "5"]);
 }

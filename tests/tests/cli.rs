@@ -63,7 +63,7 @@ rows = 20000
 "#,
     );
     let lines: Vec<String> = (0..20_000).map(|line| format!("line {line}")).collect();
-    folder.write("in/lines.txt", &lines.join("\n"));
+    folder.write("in/lines.txt", lines.join("\n"));
     folder
 }
 
@@ -112,7 +112,7 @@ fn a_wrong_command_line_exits_with_2() {
         (&["inspect", "pipeline.toml"], "pipeline.toml is not a WebAssembly component"),
     ];
     for (arguments, expected) in wrong {
-        let finished = folder.run(arguments);
+        let finished = folder.call(arguments);
         assert_eq!(finished.code, Some(2), "{arguments:?}: {}", finished.stderr());
         assert!(finished.stderr().contains(expected), "{arguments:?}: {}", finished.stderr());
         assert!(finished.stdout.is_empty(), "{arguments:?}: {}", finished.stdout());
@@ -123,8 +123,8 @@ fn a_wrong_command_line_exits_with_2() {
 #[test]
 fn a_wrong_log_filter_is_refused() {
     let folder = Folder::with(RATE);
-    let mut command = tidemill(["validate", "pipeline.toml"]);
-    let finished = Running::start(command.current_dir(folder.path("")).env("TIDEMILL_LOG", "=loud=")).finish();
+    let mut command = folder.command(["validate", "pipeline.toml"]);
+    let finished = Running::start(command.env("TIDEMILL_LOG", "=loud=")).finish();
     assert_eq!(finished.code, Some(2));
     assert!(finished.stderr().contains("TIDEMILL_LOG is `=loud=`"), "{}", finished.stderr());
 }
@@ -133,13 +133,13 @@ fn a_wrong_log_filter_is_refused() {
 #[test]
 fn validate_tells_right_from_wrong() {
     let folder = Folder::with(RATE);
-    let right = folder.run(&["validate", "pipeline.toml"]);
+    let right = folder.call(["validate", "pipeline.toml"]);
     assert_eq!((right.code, right.stderr()), (Some(0), String::new()));
     assert_eq!(right.stdout(), "pipeline.toml: ok (1 source, 1 transform, 1 sink, 0 plugins)");
     assert!(!folder.path(".tidemill").exists(), "validate must leave nothing behind");
 
-    folder.write("wrong.toml", &RATE.replace("count(*)", "count(nothing)").replace("trigger", "triger"));
-    let wrong = folder.run(&["validate", "wrong.toml"]);
+    folder.write("wrong.toml", RATE.replace("count(*)", "count(nothing)").replace("trigger", "triger"));
+    let wrong = folder.call(["validate", "wrong.toml"]);
     assert_eq!((wrong.code, wrong.stdout.len()), (Some(2), 0));
     let expected = "error: unknown key `triger`\n --> wrong.toml:3:1\n";
     assert!(
@@ -155,11 +155,11 @@ fn validate_tells_right_from_wrong() {
 fn set_changes_the_manifest() {
     let folder = Folder::with(RATE);
     let set = ["--set", "sources.numbers.rows_per_second=7", "--set", "trigger=once"];
-    let explained = folder.run(&[&["explain", "pipeline.toml"], &set[..]].concat());
+    let explained = folder.call([&["explain", "pipeline.toml"], &set[..]].concat());
     assert_eq!(explained.code, Some(0), "{}", explained.stderr());
     assert!(explained.stdout().contains("rate 7 rows/s") && explained.stdout().contains("(trigger: once)"));
 
-    let wrong = folder.run(&["explain", "pipeline.toml", "--set", "sources.numbers.rows_per_sec=7"]);
+    let wrong = folder.call(["explain", "pipeline.toml", "--set", "sources.numbers.rows_per_sec=7"]);
     assert_eq!(wrong.code, Some(2));
     assert!(wrong.stderr().contains("unknown key `rows_per_sec`") && wrong.stderr().contains("--> command line"));
 }
@@ -167,7 +167,7 @@ fn set_changes_the_manifest() {
 /// Other programs read the plan: each part with its inputs and typed columns.
 #[test]
 fn explain_as_json() {
-    let finished = Folder::with(RATE).run(&["explain", "pipeline.toml", "--format", "json"]);
+    let finished = Folder::with(RATE).call(["explain", "pipeline.toml", "--format", "json"]);
     let plan: Value = serde_json::from_str(&finished.stdout()).unwrap();
     assert_eq!(plan["name"], "rate");
     let parts: Vec<(&str, &str)> = plan["parts"]
@@ -186,7 +186,7 @@ fn explain_as_json() {
 fn a_run_prints_its_table() {
     let folder = printed();
     folder.write("in/a.txt", "high tide\nlow tide\n");
-    let finished = folder.run(&["run", "pipeline.toml"]);
+    let finished = folder.call(["run", "pipeline.toml"]);
     assert_eq!(finished.code, Some(0), "{}", finished.stderr());
     for line in ["Batch: 0", "| high tide |", "| low tide  |"] {
         assert!(finished.stdout.iter().any(|printed| printed == line), "{}", finished.stdout());
@@ -198,9 +198,9 @@ fn a_run_prints_its_table() {
 fn a_second_run_goes_on_from_the_checkpoint() {
     let folder = Folder::with(COPY);
     folder.write("in/a.txt", "one\ntwo\n");
-    assert_eq!(folder.run(&["run", "pipeline.toml"]).code, Some(0));
+    assert_eq!(folder.call(["run", "pipeline.toml"]).code, Some(0));
     folder.write("in/b.txt", "three\n");
-    assert_eq!(folder.run(&["run", "pipeline.toml"]).code, Some(0));
+    assert_eq!(folder.call(["run", "pipeline.toml"]).code, Some(0));
     assert_eq!(folder.output("out"), ["one", "two", "three"]);
     assert!(folder.path(".tidemill/copy").is_dir());
 }
@@ -211,7 +211,7 @@ fn the_checkpoint_can_be_elsewhere() {
     let folder = printed();
     folder.write("in/a.txt", "high tide\n");
     let batches = |checkpoint: &str| {
-        let run = folder.run(&["run", "pipeline.toml", "--checkpoint", checkpoint]);
+        let run = folder.call(["run", "pipeline.toml", "--checkpoint", checkpoint]);
         assert_eq!(run.code, Some(0), "{}", run.stderr());
         run.stdout.iter().filter(|line| line.starts_with("Batch: ")).count()
     };
@@ -222,7 +222,7 @@ fn the_checkpoint_can_be_elsewhere() {
 /// One JSON object a line and nothing else, so that a program can read it; with the field names of Spark's reports.
 #[test]
 fn progress_as_json() {
-    let finished = Folder::with(RATE).run(&["run", "pipeline.toml", "--timeout", "1s", "--progress", "json"]);
+    let finished = Folder::with(RATE).call(["run", "pipeline.toml", "--timeout", "1s", "--progress", "json"]);
     assert_eq!((finished.code, finished.stderr()), (Some(0), String::new()));
     assert!(!finished.stdout.is_empty());
     let mut end = 0;
@@ -240,7 +240,7 @@ fn progress_as_json() {
 /// Without a terminal there is no line to rewrite: each epoch has its own, and standard output stays the sinks'.
 #[test]
 fn progress_as_lines() {
-    let finished = Folder::with(RATE).run(&["run", "pipeline.toml", "--timeout", "1s", "--progress", "line"]);
+    let finished = Folder::with(RATE).call(["run", "pipeline.toml", "--timeout", "1s", "--progress", "line"]);
     assert_eq!((finished.code, finished.stdout.len()), (Some(0), 0));
     assert!(
         finished.stderr[0].starts_with("epoch 0: ") && finished.stderr[0].contains(" keys, "),
@@ -255,7 +255,7 @@ fn progress_as_lines() {
 fn ctrl_c_finishes_the_epoch() {
     let folder = Folder::with(RATE);
     let run = ["run", "pipeline.toml", "--progress", "json"];
-    let mut running = folder.start(&run);
+    let mut running = folder.start(run);
     let mut last = running.stdout_line().unwrap();
     running.interrupt();
     let finished = running.finish();
@@ -265,7 +265,7 @@ fn ctrl_c_finishes_the_epoch() {
         last.clone_from(line);
     }
 
-    let mut running = folder.start(&run);
+    let mut running = folder.start(run);
     let next = progress(&running.stdout_line().unwrap());
     running.interrupt();
     assert_eq!(running.finish().code, Some(0));
@@ -279,14 +279,14 @@ fn ctrl_c_finishes_the_epoch() {
 #[test]
 fn a_second_ctrl_c_leaves_at_once() {
     let folder = long_table();
-    let mut running = folder.start(&["run", "pipeline.toml"]);
+    let mut running = folder.start(["run", "pipeline.toml"]);
     assert!(running.stdout_line().unwrap().starts_with("---"));
     running.interrupt();
     assert!(running.stderr_line().unwrap().starts_with("stopping after this epoch"));
     running.interrupt();
     assert_eq!(running.finish().code, Some(130));
 
-    let again = folder.run(&["run", "pipeline.toml"]);
+    let again = folder.call(["run", "pipeline.toml"]);
     assert_eq!(again.code, Some(0), "{}", again.stderr());
     assert!(again.stdout.iter().any(|line| line == "Batch: 0"));
     assert!(again.stdout.iter().any(|line| line == "| line 19999 |"));
@@ -314,7 +314,7 @@ fn a_failing_pipeline_exits_with_1() {
     let manifest = COPY.replace("path = \"in\"", "path = \"in\"\nformat = \"json\"\nschema = { level = \"int64\" }");
     let folder = Folder::with(&manifest.replace("format = \"text\"", "format = \"json\""));
     folder.write("in/a.jsonl", "{\"level\": 1}\n{\"level\": \"high\"}\n");
-    let stopped = folder.run(&["run", "pipeline.toml", "--set", "bad_rows=stop"]);
+    let stopped = folder.call(["run", "pipeline.toml", "--set", "bad_rows=stop"]);
     assert_eq!(stopped.code, Some(1), "{}", stopped.stderr());
     assert!(
         stopped.stderr().starts_with("error: source `lines`: ") && stopped.stderr().contains("a.jsonl:2"),
@@ -323,7 +323,7 @@ fn a_failing_pipeline_exits_with_1() {
     );
 
     // Set aside instead, it is in the log, and the rest arrives.
-    let going_on = folder.run(&["run", "pipeline.toml"]);
+    let going_on = folder.call(["run", "pipeline.toml"]);
     assert_eq!(going_on.code, Some(0), "{}", going_on.stderr());
     assert!(going_on.stderr().starts_with("WARN row set aside in `lines`: "), "{}", going_on.stderr());
     assert_eq!(folder.output("out"), ["{\"level\":1}"]);
@@ -334,12 +334,12 @@ fn a_failing_pipeline_exits_with_1() {
 fn a_plugin_is_built_inspected_and_tried() {
     let folder = Folder::with(RATE);
     let source = repository().join("guest-examples/word-count");
-    let built = folder.run(&["build", source.to_str().unwrap()]);
+    let built = folder.call(["build", source.to_str().unwrap()]);
     assert_eq!(built.code, Some(0), "{}", built.stderr());
     let file = built.stdout[0].as_str();
     assert!(file.ends_with("word_count.wasm") && built.stdout().contains("tokenize (transform)"), "{}", built.stdout());
 
-    let inspected: Value = serde_json::from_str(&folder.run(&["inspect", file, "--format", "json"]).stdout()).unwrap();
+    let inspected: Value = serde_json::from_str(&folder.call(["inspect", file, "--format", "json"]).stdout()).unwrap();
     let function = &inspected["functions"][0];
     assert_eq!((&inspected["name"], &function["name"]), (&Value::from("word-count"), &Value::from("tokenize")));
     assert_eq!(function["input"][0], serde_json::json!({"name": "value", "data_type": "utf8", "nullable": false}));
@@ -352,7 +352,7 @@ fn a_plugin_is_built_inspected_and_tried() {
     assert!(tried.stderr().contains("standard input:2: "), "{}", tried.stderr());
     assert_eq!(tried.code, Some(1), "a row was refused");
 
-    let unknown = folder.run(&["test", file, "tokenise"]);
+    let unknown = folder.call(["test", file, "tokenise"]);
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.stderr().contains("it has: tokenize; did you mean `tokenize`?"), "{}", unknown.stderr());
 }
@@ -361,9 +361,9 @@ fn a_plugin_is_built_inspected_and_tried() {
 #[test]
 fn a_checkpoint_belongs_to_one_run_at_a_time() {
     let folder = Folder::with(RATE);
-    let mut running = folder.start(&["run", "pipeline.toml", "--progress", "json"]);
+    let mut running = folder.start(["run", "pipeline.toml", "--progress", "json"]);
     running.stdout_line().unwrap();
-    let second = folder.run(&["run", "pipeline.toml"]);
+    let second = folder.call(["run", "pipeline.toml"]);
     assert_eq!(second.code, Some(1));
     assert!(second.stderr().starts_with("error: checkpoint `.tidemill/rate/"), "{}", second.stderr());
     assert!(second.stderr().contains("is in use by another process"), "{}", second.stderr());
@@ -410,7 +410,7 @@ format = "text"
 "#,
     );
     let source = repository().join("guest-examples/word-count");
-    let built = folder.run(&["build", source.to_str().unwrap()]);
+    let built = folder.call(["build", source.to_str().unwrap()]);
     let old = fs::read(&built.stdout[0]).unwrap();
     // Moved into place, so that no half-written file is ever seen.
     let replace = |file: &str, content: &[u8]| {
@@ -418,7 +418,7 @@ format = "text"
         fs::rename(folder.path("new"), folder.path(file)).unwrap();
     };
     replace("words.wasm", &old);
-    let mut running = folder.start(&["run", "pipeline.toml", "--watch", "--progress", "json"]);
+    let mut running = folder.start(["run", "pipeline.toml", "--watch", "--progress", "json"]);
     let mut seen = Seen::default();
     seen.take(&running.stdout_line().unwrap());
 

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fs, process::Command};
 
 use serde_json::Value;
-use tidemill_tests::repository;
+use tidemill_tests::{cargo, repository};
 use toml::Table;
 
 fn read(file: &str) -> Table {
@@ -95,16 +95,14 @@ fn licence_expressions_are_read_as_meant() {
 
 /// What cargo knows of the packages that are used on this machine; others need not have been fetched.
 fn metadata() -> Value {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let run = |command: &mut Command| {
         let output = command.current_dir(repository()).output().expect("cargo has run these tests, so it is there");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("cargo and rustc write UTF-8")
     };
-    let version = run(Command::new(&cargo).arg("-vV"));
+    let version = run(cargo().arg("-vV"));
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("cargo knows its host");
-    let json =
-        run(Command::new(&cargo).args(["metadata", "--locked", "--format-version", "1", "--filter-platform", host]));
+    let json = run(cargo().args(["metadata", "--locked", "--format-version", "1", "--filter-platform", host]));
     serde_json::from_str(&json).expect("it is JSON")
 }
 

@@ -50,6 +50,9 @@ rows = 1000
 
 const FILES: usize = 40;
 
+/// Of each file.
+const ROWS: usize = 50;
+
 /// A folder with this many files of readings. Their values are such that sums depend on the order of the summands.
 fn folder(files: usize) -> Folder {
     let folder = Folder::with(PIPELINE);
@@ -59,7 +62,7 @@ fn folder(files: usize) -> Folder {
 
 fn add_file(folder: &Folder, file: usize) {
     let mut text = String::new();
-    for row in 0..50 {
+    for row in 0..ROWS {
         let value = 1.0 / (1 + (file * 7919 + row * 104_729) % 9973) as f64;
         writeln!(text, r#"{{"sensor":"s{}","value":{value}}}"#, row % 7).expect("text grows");
     }
@@ -68,7 +71,7 @@ fn add_file(folder: &Folder, file: usize) {
 
 /// Runs what is left, and returns the last table of totals.
 fn last_totals(folder: &Folder, arguments: &[&str]) -> Vec<String> {
-    let finished = folder.run(&[&["run", "pipeline.toml"], arguments].concat());
+    let finished = folder.call([&["run", "pipeline.toml"], arguments].concat());
     assert_eq!(finished.code, Some(0), "{}", finished.stderr());
     let last = finished.stdout.iter().rposition(|line| line.starts_with("Batch: ")).expect("there was an epoch");
     finished.stdout[last + 1..].to_vec()
@@ -80,10 +83,12 @@ fn last_totals(folder: &Folder, arguments: &[&str]) -> Vec<String> {
 fn a_killed_pipeline_goes_on_as_if_nothing_had_happened() {
     let undisturbed = folder(FILES);
     last_totals(&undisturbed, &[]);
+    assert_eq!(undisturbed.output("rows").len(), FILES * ROWS);
+    assert!(!undisturbed.output("statistics").is_empty());
     let killed = folder(FILES);
     let mut kills = 0;
     for round in 0.. {
-        let mut running = killed.start(&["run", "pipeline.toml"]);
+        let mut running = killed.start(["run", "pipeline.toml"]);
         // Lines of the tables come between the steps of an epoch; another number of them is another instant.
         let lines = 1 + (round * 37) % 61;
         if (0..lines).any(|_| running.stdout_line().is_none()) {
@@ -115,6 +120,7 @@ fn any_number_of_workers_gives_the_same_bytes() {
         (totals, folder.output("rows"), folder.output("statistics"))
     };
     let one = run("1", "1");
+    assert!(one.1.len() == (FILES + 5) * ROWS && !one.2.is_empty());
     assert_eq!(run("2", "2"), one);
     assert_eq!(run("5", "3"), one);
 }

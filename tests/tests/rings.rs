@@ -26,7 +26,7 @@ struct Ring {
 const RINGS: [Ring; 4] = [
     Ring {
         name: "pure",
-        modules: &["checkpoint", "expr", "manifest", "model", "operator", "plan", "ports"],
+        modules: &["checkpoint", "expr", "manifest", "model", "operator", "plan", "ports", "watermark", "window"],
         among_themselves: true,
     },
     Ring {

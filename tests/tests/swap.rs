@@ -71,14 +71,14 @@ fn folder() -> Folder {
     let sdk = repository().join("sdk");
     folder.write(
         "plugin/Cargo.toml",
-        &format!(
+        format!(
             "[package]\nname = \"mark\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n\
              [dependencies]\ntidemill-sdk = {{ path = {sdk:?} }}\n[workspace]\n"
         ),
     );
     // The versions the rest of the repository is built with, so that nothing has to be looked up.
     fs::copy(repository().join("Cargo.lock"), folder.path("plugin/Cargo.lock")).expect("the repository has one");
-    folder.write("plugin/src/lib.rs", &marks_with("one"));
+    folder.write("plugin/src/lib.rs", marks_with("one"));
     fs::create_dir(folder.path("in")).expect("the folder is new");
     folder
 }
@@ -117,16 +117,16 @@ fn wait_for_message(running: &mut Running, text: &str) {
 fn a_changed_plugin_is_swapped_without_a_lost_or_doubled_row() {
     let folder = folder();
     feed(&folder, 1);
-    let mut running = folder.start(&["run", "pipeline.toml", "--watch"]);
+    let mut running = folder.start(["run", "pipeline.toml", "--watch"]);
     wait_for_total(&mut running, 10);
 
-    folder.write("plugin/src/lib.rs", &marks_with("two"));
+    folder.write("plugin/src/lib.rs", marks_with("two"));
     wait_for_message(&mut running, "swapped before epoch");
     feed(&folder, 2);
     wait_for_total(&mut running, 20);
 
     // One that does not build.
-    folder.write("plugin/src/lib.rs", &plugin("line.values"));
+    folder.write("plugin/src/lib.rs", plugin("line.values"));
     wait_for_message(&mut running, "refused");
     feed(&folder, 3);
     wait_for_total(&mut running, 30);
@@ -134,15 +134,13 @@ fn a_changed_plugin_is_swapped_without_a_lost_or_doubled_row() {
     // One that builds and does not fit: the pipeline has no such column.
     folder.write(
         "plugin/src/lib.rs",
-        &marks_with("three")
-            .replace("Line<'a> {\n    value", "Line<'a> {\n    text")
-            .replace("line.value", "line.text"),
+        marks_with("three").replace("Line<'a> {\n    value", "Line<'a> {\n    text").replace("line.value", "line.text"),
     );
     wait_for_message(&mut running, "refused");
     feed(&folder, 4);
     wait_for_total(&mut running, 40);
 
-    folder.write("plugin/src/lib.rs", &marks_with("four"));
+    folder.write("plugin/src/lib.rs", marks_with("four"));
     wait_for_message(&mut running, "swapped before epoch");
     feed(&folder, 5);
     wait_for_total(&mut running, 50);

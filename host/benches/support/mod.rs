@@ -1,26 +1,23 @@
-//! What the benchmarks share: generated input, a pipeline run from a manifest, and figures as ratios.
+//! What the benchmarks share. Here: where their files live, how large they are, time, memory, and figures as ratios.
 //!
+//! `text` and `events` generate input, `pipeline` runs a manifest of `benches/pipelines`, `native` does the same jobs by hand.
 //! Input is generated once under the target folder, from a fixed seed, so every run and every machine measures the same bytes.
 
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
+pub(crate) mod events;
+pub(crate) mod native;
+pub(crate) mod pipeline;
+pub(crate) mod random;
+pub(crate) mod text;
+
 use std::{
-    fs,
-    io::{BufWriter, Write},
+    env, fs,
     path::{Path, PathBuf},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use tidemill::{
-    manifest,
-    model::Epoch,
-    ports::PluginLoader,
-    runtime::{Control, Environment, Observer, Pipeline, Prepared, Preparer, Progress, RunError, SystemClock, drive},
-    sink::MemoryTables,
-    state::RedbStore,
-    wasm::Loader,
-};
+use tempfile::TempDir;
 
 /// The repository's root.
 pub(crate) fn root() -> PathBuf {
@@ -29,126 +26,50 @@ pub(crate) fn root() -> PathBuf {
 
 /// Where generated input and checkpoints live.
 pub(crate) fn scratch() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    target.join("bench-data")
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let folder = target.join("bench-data");
+    fs::create_dir_all(&folder).expect("the target folder can be written");
+    folder
 }
 
-/// SplitMix64: the same numbers everywhere.
-pub(crate) struct Random(u64);
-
-impl Random {
-    /// Numbers from a seed.
-    pub(crate) fn new(seed: u64) -> Self {
-        Random(seed)
-    }
-
-    /// The next number.
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number from 0 up to, not including, `end`.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
-    }
+/// An empty folder, gone when it is dropped.
+pub(crate) fn empty_folder() -> TempDir {
+    tempfile::tempdir_in(scratch()).expect("the target folder can be written")
 }
 
-/// Text of words with English-like lengths, the frequent ones frequent as in Zipf's law: `files` files of `file_bytes` in
-/// a folder, lines of about 80 characters.
-pub(crate) fn text(name: &str, files: usize, file_bytes: usize, distinct: usize) -> PathBuf {
-    let folder = scratch().join(format!("{name}-{files}x{file_bytes}-{distinct}"));
-    if folder.join("done").exists() {
-        return folder.join("text");
-    }
-    fs::create_dir_all(folder.join("text")).expect("the target folder can be written");
-    let mut random = Random::new(42);
-    let words: Vec<String> = (0..distinct).map(|rank| word(&mut random, rank)).collect();
-    for file in 0..files {
-        let path = folder.join("text").join(format!("part-{file:03}.txt"));
-        let mut out = BufWriter::new(fs::File::create(path).expect("the folder is there"));
-        let (mut written, mut column) = (0, 0);
-        while written < file_bytes {
-            let word = &words[zipf(&mut random, distinct)];
-            let end = if column + word.len() > 80 { b'\n' } else { b' ' };
-            out.write_all(word.as_bytes()).and_then(|()| out.write_all(&[end])).expect("there is room");
-            written += word.len() + 1;
-            column = if end == b'\n' { 0 } else { column + word.len() + 1 };
-        }
-        out.write_all(b"\n").expect("there is room");
-    }
-    fs::write(folder.join("done"), "").expect("there is room");
-    folder.join("text")
+/// So much of a size, as `TIDEMILL_BENCH_SCALE` says: with 0.01 a benchmark shows in seconds whether it still works.
+pub(crate) fn scaled(full: usize) -> usize {
+    let scale: f64 = match env::var("TIDEMILL_BENCH_SCALE") {
+        Ok(scale) => scale.parse().expect("TIDEMILL_BENCH_SCALE is a number such as 0.01"),
+        Err(_) => 1.0,
+    };
+    ((full as f64 * scale) as usize).max(1)
 }
 
-fn word(random: &mut Random, rank: usize) -> String {
-    // Frequent words are short: 2 to 5 letters among the first hundred, up to 12 later.
-    let longest = if rank < 100 { 4 } else { 10 };
-    let letters = 2 + random.below(longest);
-    let mut word: String = (0..letters).map(|_| (b'a' + random.below(26) as u8) as char).collect();
-    word.push_str(&format!("{:x}", rank % 16));
-    word
+/// A folder of generated files: `make` fills it, and a file beside it says from then on that it is whole.
+pub(crate) fn generated(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
+    let folder = scratch().join(name);
+    let (files, done) = (folder.join("files"), folder.join("done"));
+    if !done.exists() {
+        fs::create_dir_all(&files).expect("the target folder can be written");
+        make(&files);
+        fs::write(done, "").expect("there is room");
+    }
+    files
 }
 
-/// A rank by the inverse of Zipf's distribution with exponent 1, approximately.
-fn zipf(random: &mut Random, n: usize) -> usize {
-    let unit = (random.next() >> 11) as f64 / (1u64 << 53) as f64;
-    ((n as f64).powf(unit) - 1.0) as usize
+/// The files of a folder, in the order in which they were generated.
+pub(crate) fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the folder is there");
+    let mut files: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("a file").path()).filter(|path| path.is_file()).collect();
+    files.sort();
+    files
 }
 
 /// The bytes of all files of a folder.
 pub(crate) fn bytes_in(folder: &Path) -> u64 {
-    let files = fs::read_dir(folder).expect("the folder is there");
-    files.map(|file| file.and_then(|file| file.metadata()).expect("a file").len()).sum()
-}
-
-struct Silent {
-    rows: u64,
-    failed: Option<String>,
-}
-
-impl Observer for Silent {
-    fn progress(&mut self, progress: &Progress) {
-        self.rows += progress.num_input_rows;
-        if std::env::var_os("TIDEMILL_BENCH_VERBOSE").is_some() {
-            eprintln!("{}", serde_json::to_string(progress).expect("a report is plain data"));
-        }
-    }
-
-    fn swapped(&mut self, _: &Prepared, _: Epoch) {}
-
-    fn refused(&mut self, error: &RunError, _: Epoch) {
-        self.failed = Some(error.to_string());
-    }
-}
-
-/// A loader with a warm cache of compiled code.
-pub(crate) fn loader() -> Loader {
-    Loader::new(Some(scratch().join("compiled"))).expect("the engine starts")
-}
-
-/// Runs a pipeline from an empty checkpoint to its end. Returns how long it took from start to last commit, and its tables.
-pub(crate) fn run(loader: &dyn PluginLoader, manifest: &str) -> (Duration, Arc<MemoryTables>) {
-    let manifest = manifest::parse(manifest, "bench.toml", &root()).unwrap_or_else(|faults| panic!("{faults}"));
-    let mut report = |line: &str| eprintln!("{line}");
-    let prepared = Preparer { loader, report: &mut report }.prepare(manifest).unwrap_or_else(|error| panic!("{error}"));
-    let checkpoint = tempfile::tempdir_in(scratch()).expect("the target folder can be written");
-    let tables = Arc::new(MemoryTables::default());
-    let environment = Environment {
-        clock: Arc::new(SystemClock::start()),
-        control: Arc::new(Control::default()),
-        tables: Arc::clone(&tables),
-        checkpoint: checkpoint.path().to_owned(),
-    };
-    let started = now();
-    let store = RedbStore::open(checkpoint.path()).expect("a new checkpoint");
-    let mut pipeline =
-        Pipeline::start(environment, Box::new(store), prepared).unwrap_or_else(|error| panic!("{error}"));
-    drive(&mut pipeline, &mut Silent { rows: 0, failed: None }).unwrap_or_else(|error| panic!("{error}"));
-    (started.elapsed(), tables)
+    files_in(folder).iter().map(|file| file.metadata().expect("a file").len()).sum()
 }
 
 /// The time, for measuring.
@@ -157,8 +78,11 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// Ways to do the same, by name.
+pub(crate) type Ways<'a> = [(&'a str, &'a mut dyn FnMut() -> Duration)];
+
 /// Runs several ways to do the same in turn, `rounds` times, after one round of warming up. Returns each way's median.
-pub(crate) fn medians(rounds: usize, ways: &mut [(&str, &mut dyn FnMut() -> Duration)]) -> Vec<Duration> {
+pub(crate) fn medians(rounds: usize, ways: &mut Ways<'_>) -> Vec<Duration> {
     let mut times = vec![Vec::with_capacity(rounds); ways.len()];
     for round in 0..=rounds {
         for (at, (_, way)) in ways.iter_mut().enumerate() {
@@ -174,9 +98,27 @@ pub(crate) fn medians(rounds: usize, ways: &mut [(&str, &mut dyn FnMut() -> Dura
     times.iter().map(|of_way| of_way[of_way.len() / 2]).collect()
 }
 
-/// The most memory this process has had, in MiB.
-pub(crate) fn peak_memory() -> u64 {
+/// Measures the ways and prints each beside the first, which is the native one. `rows` where rows are what counts.
+pub(crate) fn compare(title: &str, rounds: usize, megabytes: f64, rows: Option<usize>, ways: &mut Ways<'_>) {
+    let times = medians(rounds, ways);
+    let native = times[0].as_secs_f64();
+    println!("{title}");
+    for ((name, _), time) in ways.iter().zip(&times) {
+        let seconds = time.as_secs_f64();
+        let rows = rows.map(|rows| format!("{:>6.2} M rows/s", rows as f64 / seconds / 1e6)).unwrap_or_default();
+        let speed = megabytes / seconds;
+        println!("  {name:<24} {seconds:>7.3} s {speed:>7.0} MB/s {rows}   {:>5.2} of native", native / seconds);
+    }
+}
+
+/// The most memory this process has had, in KiB.
+pub(crate) fn peak_kib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0)
+}
+
+/// The same, for people.
+pub(crate) fn print_peak_memory() {
+    println!("  peak memory of this process: {} MiB", peak_kib() / 1024);
 }

@@ -3,11 +3,14 @@
 
 mod recovery;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{Digest, Epoch, PartName, ProcessingTime},
+    model::{Digest, Epoch, PartName, ProcessingTime, Watermark},
     ports::{CommitPermit, Range},
+    watermark::{EpochWatermarks, Lead, Policy},
 };
 
 pub use recovery::{Recovery, SinkAction, Unrecoverable, decide};
@@ -21,6 +24,8 @@ pub struct EpochPlan {
     pub ranges: Vec<(PartName, Range)>,
     /// The one time its functions and expressions see.
     pub batch_time: ProcessingTime,
+    /// The watermarks it runs with.
+    pub watermarks: EpochWatermarks,
     /// Where its random numbers start.
     pub seed: u64,
     /// The manifest it runs under.
@@ -36,6 +41,8 @@ pub struct Committed {
     pub epoch: Epoch,
     /// Its batch time.
     pub batch_time: ProcessingTime,
+    /// How far event time was complete for it, and is for the next epoch.
+    pub event_time: EventTimes,
     /// The manifest it ran under.
     pub manifest: Digest,
     /// The module of each plugin it ran with.
@@ -44,6 +51,19 @@ pub struct Committed {
     pub sinks: Vec<PartName>,
     /// How the state of each keyed stage is laid out: state that no longer fits is refused, not misread.
     pub layouts: Vec<(PartName, StateLayout)>,
+}
+
+/// How far event time is complete after an epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventTimes {
+    /// The watermark that closed what the epoch closed: what it covers is late from now on.
+    pub closed: Watermark,
+    /// The watermark the next epoch closes by.
+    pub next: Watermark,
+    /// How the watermarks of several inputs become one; a manifest that says otherwise later does not change it.
+    pub policy: Policy,
+    /// How far each input was, by the part that declares its watermark.
+    pub leads: Vec<(PartName, BTreeMap<String, Lead>)>,
 }
 
 /// The layout of a keyed stage's state, in words that compare and can be shown.

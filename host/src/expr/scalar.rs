@@ -35,6 +35,8 @@ pub struct ScalarExpr {
     data_type: DataType,
     nullable: bool,
     columns: Vec<usize>,
+    /// Whether it is a column and nothing else.
+    plain: bool,
     physical: Arc<dyn PhysicalExpr>,
     /// What to compile again when the batch time changes; none when the expression does not ask for the time.
     timed: Option<Arc<(Expr, DFSchema)>>,
@@ -77,8 +79,9 @@ impl ScalarExpr {
         let nullable = physical.nullable(schema)?;
         let mut columns: Vec<usize> = expr.column_refs().iter().filter_map(|c| schema.index_of(&c.name).ok()).collect();
         columns.sort_unstable();
+        let plain = matches!(expr.clone().unalias(), Expr::Column(_));
         let timed = timed.then(|| Arc::new((expr, df_schema)));
-        Ok(ScalarExpr { name, data_type, nullable, columns, physical, timed })
+        Ok(ScalarExpr { name, data_type, nullable, columns, plain, physical, timed })
     }
 
     /// The column it makes.
@@ -96,6 +99,11 @@ impl ScalarExpr {
     /// The columns it reads, by position, ascending.
     pub fn columns(&self) -> &[usize] {
         &self.columns
+    }
+
+    /// The column it passes on as it is, if that is all it does.
+    pub fn plain_column(&self) -> Option<usize> {
+        self.columns.first().copied().filter(|_| self.plain)
     }
 
     /// Sets what `now()` is.

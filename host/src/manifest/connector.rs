@@ -8,7 +8,7 @@ use super::{
     graph::{Graph, Kind, Node},
     reference,
     section::Section,
-    value,
+    time, value,
 };
 use crate::model::{DataType, PartName, nearest};
 
@@ -39,7 +39,7 @@ const SOURCES: [(&str, Reader<SourceConnector>); 3] = [("socket", socket), ("fil
 
 const SINKS: [(&str, Reader<SinkConnector>); 3] = [("console", console), ("files", files_sink), ("memory", memory)];
 
-const MODES: [(&str, OutputMode); 3] =
+pub(super) const MODES: [(&str, OutputMode); 3] =
     [("append", OutputMode::Append), ("update", OutputMode::Update), ("complete", OutputMode::Complete)];
 
 /// Reads `[sources.NAME]`.
@@ -51,11 +51,11 @@ pub(super) fn source(
 ) -> Option<SourceSpec> {
     let name = Spanned { value: PartName::new(name.value), span: name.span };
     graph.nodes.push(Node { kind: Kind::Source, name: name.clone(), inputs: Vec::new() });
-    section.planned(&[("watermark", "until then rows are grouped by key, or by epoch with `over = \"batch\"`")]);
     section.require("type", r#"type = "socket""#);
     let read = section.choice("type", &SOURCES)?;
+    let watermark = time::watermark(section);
     let connector = (read.value)(section, base)?;
-    Some(SourceSpec { name, connector })
+    Some(SourceSpec { name, watermark, connector })
 }
 
 /// Reads `[sinks.NAME]`.

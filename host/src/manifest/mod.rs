@@ -15,6 +15,7 @@ mod source_text;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod time;
 mod transform;
 mod value;
 
@@ -22,7 +23,10 @@ use std::{fmt, ops::Range as Span, path::PathBuf, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use crate::model::{DataType, PartName};
+use crate::{
+    model::{DataType, PartName},
+    watermark::Policy,
+};
 
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use overrides::Override;
@@ -43,7 +47,9 @@ pub struct Manifest {
     pub checkpoint: Option<PathBuf>,
     /// What happens to a row that cannot be processed.
     pub bad_rows: BadRows,
-    /// Limits on every call of a plugin.
+    /// How the watermarks of several inputs become one.
+    pub watermarks: WatermarkSettings,
+    /// Limits on every call of a plugin, and on state in memory.
     pub limits: Limits,
     /// The plugins, in the order of the file.
     pub plugins: Vec<PluginSpec>,
@@ -101,7 +107,22 @@ pub enum BadRows {
     Stop,
 }
 
-/// Limits on plugins, per call and per instance.
+/// How the watermarks of several inputs become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct WatermarkSettings {
+    /// Which input decides. Once a checkpoint knows it, it stays.
+    pub policy: Policy,
+    /// Whether a restart remembers how far each input was. Spark's does not: it starts from the watermark they made together.
+    pub remember_leads: bool,
+}
+
+impl Default for WatermarkSettings {
+    fn default() -> Self {
+        WatermarkSettings { policy: Policy::Min, remember_leads: false }
+    }
+}
+
+/// Limits on plugins, per call and per instance, and on state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Limits {
     /// How long one call may run.
@@ -109,11 +130,13 @@ pub struct Limits {
     pub call_timeout: Duration,
     /// How much memory an instance may have, in bytes.
     pub memory: u64,
+    /// How much keyed state stays in memory between epochs, in bytes; the rest is read when it is needed.
+    pub state: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { call_timeout: Duration::from_secs(10), memory: 256 << 20 }
+        Limits { call_timeout: Duration::from_secs(10), memory: 256 << 20, state: 2 << 30 }
     }
 }
 
@@ -154,8 +177,24 @@ pub enum PluginOrigin {
 pub struct SourceSpec {
     /// Its name.
     pub name: Spanned<PartName>,
+    /// How far its event time is complete.
+    pub watermark: Option<WatermarkSpec>,
     /// What it connects to.
     pub connector: SourceConnector,
+}
+
+/// The watermark of an input: the latest event time seen, less a delay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WatermarkSpec {
+    /// The column of event times.
+    pub on: Spanned<String>,
+    /// How late a row may be.
+    #[serde(serialize_with = "value::serialize_duration")]
+    pub delay: Duration,
+    /// After so long without rows the input, or a partition, no longer holds the others back; none for never.
+    pub idle: Option<Duration>,
+    /// A column by whose values the input is partitioned; the slowest partition decides.
+    pub per: Option<Spanned<String>>,
 }
 
 /// The settings of a source, by `type`.
@@ -235,6 +274,8 @@ pub struct TransformSpec {
     pub operation: Option<Operation>,
     /// SQL expressions, each `expression` or `expression as name`.
     pub select: Option<Vec<Spanned<String>>>,
+    /// How far the event time of its rows is complete.
+    pub watermark: Option<WatermarkSpec>,
 }
 
 /// One end of an edge: a part, or an outlet of a batch handler (`route.errors`).
@@ -263,6 +304,10 @@ pub enum Operation {
     Call(CallSpec),
     /// Groups rows by key and aggregates them.
     Group(GroupSpec),
+    /// Keeps the first row of each key.
+    Distinct(DistinctSpec),
+    /// Calls a function that keeps a state of each key.
+    Update(UpdateSpec),
 }
 
 /// A call of a function of a plugin.
@@ -276,6 +321,8 @@ pub struct CallSpec {
     pub columns: Vec<(Spanned<String>, Spanned<String>)>,
     /// Columns of the input to carry along beside what the function returns.
     pub keep: Vec<Spanned<String>>,
+    /// Which rows of a result a batch handler is called with; none for the mode that fits.
+    pub mode: Option<Spanned<OutputMode>>,
 }
 
 /// `plugin.function`.
@@ -301,7 +348,9 @@ pub struct GroupSpec {
     /// What is computed for each group.
     pub aggregate: Aggregate,
     /// How far back a group reaches.
-    pub over: Over,
+    pub extent: Extent,
+    /// For how long after its end a window still takes late rows, each of which makes its result come out anew.
+    pub allowed_lateness: Option<Spanned<Duration>>,
 }
 
 /// What is computed for each group.
@@ -315,13 +364,89 @@ pub enum Aggregate {
 }
 
 /// How far back a group reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Over {
+pub enum Extent {
     /// All rows so far: a running total.
     All,
     /// The rows of one epoch.
     Batch,
+    /// The rows of the last epochs.
+    Batches(BatchesSpec),
+    /// A window of event time.
+    Window(WindowSpec),
+    /// Rows that follow each other closely in event time.
+    Session(SessionSpec),
+}
+
+/// Windows over the last epochs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BatchesSpec {
+    /// How many epochs a window has.
+    pub size: u64,
+    /// After how many epochs the next one ends.
+    pub slide: u64,
+    /// Whether what leaves a window is taken out by the inverse function of the reducer.
+    pub inverse: bool,
+    /// An SQL condition on the result: keys for which it does not hold are forgotten.
+    pub keep: Option<Spanned<String>>,
+    /// Where all this is said.
+    #[serde(skip)]
+    pub span: Span<usize>,
+}
+
+/// Windows of event time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WindowSpec {
+    /// The event time: a column, an expression, or `window` for the windows of the rows that come in.
+    pub on: Spanned<String>,
+    /// How long a window is.
+    #[serde(serialize_with = "value::serialize_duration")]
+    pub size: Duration,
+    /// How long after one window the next begins.
+    #[serde(serialize_with = "value::serialize_duration")]
+    pub slide: Duration,
+    /// Where windows begin, in microseconds from 1970.
+    pub offset: i64,
+}
+
+/// Sessions of event time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SessionSpec {
+    /// The event time: a column or an expression.
+    pub on: Spanned<String>,
+    /// After so long without a row a session is over.
+    pub gap: Gap,
+}
+
+/// After how long a session is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gap {
+    /// Always the same.
+    Fixed(#[serde(serialize_with = "value::serialize_duration")] Duration),
+    /// An SQL expression: seconds, for each row.
+    PerRow(Spanned<String>),
+}
+
+/// A function that keeps a state of each key.
+#[derive(Debug, Clone, Serialize)]
+pub struct UpdateSpec {
+    /// SQL expressions, each `expression` or `expression as name`: the key.
+    pub by: Vec<Spanned<String>>,
+    /// The function.
+    pub call: CallSpec,
+    /// Whether every known key is visited in every epoch, also without new rows.
+    pub visit_all: bool,
+}
+
+/// The first row of each key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DistinctSpec {
+    /// SQL expressions that make up the key; none for all columns.
+    pub by: Vec<Spanned<String>>,
+    /// Forget a key when the watermark has passed its first row by the delay.
+    pub within_watermark: bool,
 }
 
 /// A sink.

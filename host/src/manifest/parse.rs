@@ -9,7 +9,7 @@ use super::{
     graph::Graph,
     plugin,
     section::{Section, one_of},
-    syntax, transform, value,
+    syntax, time, transform, value,
 };
 use crate::model::nearest;
 
@@ -64,6 +64,7 @@ fn read(top: &mut Section<'_, '_>, base: &Path, source: &Arc<SourceText>, graph:
     let workers = top.count("workers", 1..=1024);
     let checkpoint = top.string("checkpoint").map(|path| value::path(base, &path.value));
     let bad_rows = top.choice("bad_rows", &[("set-aside", BadRows::SetAside), ("stop", BadRows::Stop)]);
+    let watermarks = top.section("watermarks", time::watermarks).unwrap_or_default();
     let limits = top.section("limits", limits).unwrap_or_default();
     let plugins = top.each_part("plugins", |name, section| plugin::plugin(name, section, base, graph));
     let sources = top.each_part("sources", |name, section| connector::source(name, section, base, graph));
@@ -77,6 +78,7 @@ fn read(top: &mut Section<'_, '_>, base: &Path, source: &Arc<SourceText>, graph:
         workers,
         checkpoint,
         bad_rows: bad_rows.map_or(BadRows::SetAside, |choice| choice.value),
+        watermarks,
         limits,
         plugins,
         sources,
@@ -121,6 +123,8 @@ fn limits(section: &mut Section<'_, '_>) -> Limits {
     let call_timeout = section.duration("call_timeout").unwrap_or(default.call_timeout);
     // Below a mebibyte no plugin starts; above four gibibytes its 32-bit addresses end.
     let memory = section.size("memory", MIB..=4 * GIB).map_or(default.memory, |size| size.value);
+    // Less would be read from disk again in every epoch.
+    let state = section.size("state", 16 * MIB..=u64::MAX).map_or(default.state, |size| size.value);
     section.refuse_unknown("the limits");
-    Limits { call_timeout, memory }
+    Limits { call_timeout, memory, state }
 }

@@ -22,7 +22,6 @@ pub(super) struct Section<'p, 't> {
     header: Option<Range<usize>>,
     table: &'t DeTable<'t>,
     known: Vec<&'static str>,
-    planned: &'static [(&'static str, &'static str)],
     problems: &'p mut Diagnostics,
 }
 
@@ -31,11 +30,11 @@ type Value<'t> = toml::Spanned<DeValue<'t>>;
 impl<'p, 't> Section<'p, 't> {
     /// The top level of a manifest.
     pub(super) fn top(table: &'t DeTable<'t>, problems: &'p mut Diagnostics) -> Self {
-        Section { name: String::new(), header: None, table, known: Vec::new(), planned: &[], problems }
+        Section { name: String::new(), header: None, table, known: Vec::new(), problems }
     }
 
     fn inner(&mut self, name: String, header: Range<usize>, table: &'t DeTable<'t>) -> Section<'_, 't> {
-        Section { name, header: Some(header), table, known: Vec::new(), planned: &[], problems: self.problems }
+        Section { name, header: Some(header), table, known: Vec::new(), problems: self.problems }
     }
 
     /// How messages call it.
@@ -73,20 +72,10 @@ impl<'p, 't> Section<'p, 't> {
         });
     }
 
-    /// Names the keys that a later version will know, each with what to do until then.
-    pub(super) fn planned(&mut self, keys: &'static [(&'static str, &'static str)]) {
-        self.planned = keys;
-    }
-
     /// Refuses every key that was not asked for. `whole` is what the section describes: `a socket source`.
     pub(super) fn refuse_unknown(&mut self, whole: &str) {
         for (key, _) in in_file_order(self.table) {
             if self.known.contains(&&**key.get_ref()) {
-                continue;
-            }
-            if let Some((_, help)) = self.planned.iter().find(|(planned, _)| planned == key.get_ref()) {
-                let message = format!("`{key}`{} is planned, but this version does not have it yet", self.place());
-                self.problem(Diagnostic::error(message).at(key.span(), "take this out for now").help(*help));
                 continue;
             }
             let label = match nearest(key.get_ref(), self.known.iter().copied()) {
@@ -138,10 +127,21 @@ impl<'p, 't> Section<'p, 't> {
 
     /// A duration of more than nothing.
     pub(super) fn duration(&mut self, key: &'static str) -> Option<Duration> {
-        let duration = self.read(key, "a duration", |value| {
+        self.duration_spanned(key).map(|duration| duration.value)
+    }
+
+    /// A duration of more than nothing, and its place.
+    pub(super) fn duration_spanned(&mut self, key: &'static str) -> Option<Spanned<Duration>> {
+        self.read(key, "a duration", |value| {
             let duration = value::parse_duration(value.as_str().unwrap_or_default())?;
             if duration.is_zero() { Err("more than zero".to_owned()) } else { Ok(duration) }
-        })?;
+        })
+    }
+
+    /// A duration that may be nothing.
+    pub(super) fn duration_or_zero(&mut self, key: &'static str) -> Option<Duration> {
+        let duration =
+            self.read(key, "a duration", |value| value::parse_duration(value.as_str().unwrap_or_default()))?;
         Some(duration.value)
     }
 
@@ -198,11 +198,12 @@ impl<'p, 't> Section<'p, 't> {
         (rows.len() == table.len()).then_some(rows)
     }
 
-    /// Reads a table of the top level, if it is there.
+    /// Reads a table within this one, if it is there.
     pub(super) fn section<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'_, 't>) -> T) -> Option<T> {
         let value = self.get(key)?;
         let table = self.table(key, "a table", value)?;
-        Some(read(&mut self.inner(format!("[{key}]"), value.span(), table)))
+        let name = if self.name.is_empty() { format!("[{key}]") } else { format!("`{key}` of {}", self.name) };
+        Some(read(&mut self.inner(name, value.span(), table)))
     }
 
     /// Reads every named table of a table, in the order of the file: `[sources.NAME]`.

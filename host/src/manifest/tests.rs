@@ -73,7 +73,7 @@ fn defaults() {
     assert_eq!(manifest.trigger, Trigger::Continuous);
     assert_eq!((manifest.workers, &manifest.checkpoint), (None, &None));
     assert_eq!(manifest.bad_rows, BadRows::SetAside);
-    assert_eq!(manifest.limits, Limits { call_timeout: Duration::from_secs(10), memory: 256 << 20 });
+    assert_eq!(manifest.limits, Limits { call_timeout: Duration::from_secs(10), memory: 256 << 20, state: 2 << 30 });
     assert!(manifest.plugins.is_empty() && manifest.transforms.is_empty());
     let socket =
         SocketSource { address: "localhost:9999".to_owned(), max_line_bytes: 16 << 20, buffer_bytes: 64 << 20 };
@@ -166,7 +166,10 @@ fn every_key() {
     assert_eq!(manifest.trigger, Trigger::Every(Duration::from_secs(5)));
     assert_eq!((manifest.workers, manifest.bad_rows), (Some(4), BadRows::Stop));
     assert_eq!(manifest.checkpoint, Some(base("state")));
-    assert_eq!(manifest.limits, Limits { call_timeout: Duration::from_millis(500), memory: 64_000_000 });
+    assert_eq!(
+        manifest.limits,
+        Limits { call_timeout: Duration::from_millis(500), memory: 64_000_000, state: 2 << 30 }
+    );
 
     let [words, pinned] = &manifest.plugins[..] else { panic!("two plugins") };
     assert_eq!(words.origin.value, PluginOrigin::Crate(base("../plugins/words")));
@@ -214,12 +217,12 @@ fn every_key() {
     assert_eq!(select, ["word", "upper(word) as upper"]);
 
     let Some(Operation::Group(group)) = &counts.operation else { panic!("a group") };
-    assert_eq!((group.by[0].value.as_str(), group.over), ("word", Over::All));
+    assert_eq!((group.by[0].value.as_str(), &group.extent), ("word", &Extent::All));
     let Aggregate::Sql(aggregates) = &group.aggregate else { panic!("aggregates") };
     let aggregates: Vec<_> = aggregates.iter().map(|(name, sql)| (&*name.value, &*sql.value)).collect();
     assert_eq!(aggregates, [("z", "count(*)"), ("a", "max(upper)")], "in the order of the file");
     let Some(Operation::Group(group)) = &sums.operation else { panic!("a group") };
-    assert_eq!((group.by.len(), group.over), (0, Over::Batch));
+    assert_eq!((group.by.len(), &group.extent), (0, &Extent::Batch));
     let Aggregate::Reduce(reduce) = &group.aggregate else { panic!("a reducer") };
     assert_eq!(reduce.function.value.to_string(), "pinned.add");
     assert_eq!(sums.inputs[0].value.outlet.as_deref(), Some("rest"));

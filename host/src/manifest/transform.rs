@@ -1,17 +1,14 @@
 //! `[transforms.NAME]`: which keys go together, and what they make.
 
 use super::{
-    Aggregate, CallSpec, Diagnostic, FunctionName, GroupSpec, Operation, Over, Spanned, TransformSpec,
+    Aggregate, CallSpec, Diagnostic, FunctionName, GroupSpec, Operation, Spanned, TransformSpec, UpdateSpec,
+    connector::MODES,
     graph::{Graph, Kind, Node},
     reference,
     section::Section,
+    time,
 };
 use crate::model::PartName;
-
-const UNTIL_THEN: &str =
-    "until then `over = \"batch\"` groups the rows of one epoch; without it a group has all rows so far";
-
-const PLANNED: [(&str, &str); 3] = [("window", UNTIL_THEN), ("session", UNTIL_THEN), ("watermark", UNTIL_THEN)];
 
 /// Reads `[transforms.NAME]`.
 pub(super) fn transform(
@@ -28,12 +25,17 @@ pub(super) fn transform(
     let by = section.strings("group_by");
     let aggregates = section.string_table("aggregates");
     let reduce = reference::function(section, "reduce");
-    let over = section.choice("over", &[("batch", Over::Batch)]);
+    let update = reference::function(section, "update");
+    let visit = section.choice("visit", &[("touched", false), ("all", true)]);
+    let extent = time::extent(section);
+    let allowed_lateness = section.duration_spanned("allowed_lateness");
+    let distinct = time::distinct(section);
+    let watermark = time::watermark(section);
+    let mode = section.choice("mode", &MODES);
     let config = section.json("config");
     let columns = section.string_table("columns").unwrap_or_default();
     let keep = section.strings("keep").unwrap_or_default();
     let select = section.strings("select");
-    section.planned(&PLANNED);
     section.refuse_unknown("a transform");
     check_operation(section);
     check_companions(section);
@@ -46,53 +48,71 @@ pub(super) fn transform(
         section.problem(Diagnostic::error(message).at(span, "name at least one column or expression"));
     }
 
-    graph.calls.extend(call.iter().chain(&reduce).cloned());
-    let function = |function: Spanned<FunctionName>| CallSpec { function, config, columns, keep };
+    graph.calls.extend(call.iter().chain(&reduce).chain(&update).cloned());
+    let function = |function: Spanned<FunctionName>| CallSpec { function, config, columns, keep, mode };
     let operation = match (call, by) {
         (Some(call), _) => Some(Operation::Call(function(call))),
+        (None, Some(by)) if update.is_some() => Some(Operation::Update(UpdateSpec {
+            by,
+            call: function(update?),
+            visit_all: visit.is_some_and(|visit| visit.value),
+        })),
         (None, Some(by)) => {
             let aggregate = match reduce {
                 Some(reduce) => Aggregate::Reduce(function(reduce)),
                 None => Aggregate::Sql(aggregates?),
             };
-            Some(Operation::Group(GroupSpec { by, aggregate, over: over.map_or(Over::All, |over| over.value) }))
+            Some(Operation::Group(GroupSpec { by, aggregate, extent: extent?, allowed_lateness }))
         }
-        (None, None) => None,
+        (None, None) => distinct.map(Operation::Distinct),
     };
-    Some(TransformSpec { name, inputs, filter, operation, select })
+    Some(TransformSpec { name, inputs, filter, operation, select, watermark })
 }
 
 /// A transform has at most one operation, and a group is computed in one way.
 fn check_operation(section: &mut Section<'_, '_>) {
+    const OPERATIONS: [&str; 6] = ["call", "drop_duplicates", "group_by", "aggregates", "reduce", "update"];
+    const OF_GROUPS: [&str; 3] = ["aggregates", "reduce", "update"];
     let name = section.name().to_owned();
-    let first_of = |keys: &[&'static str]| keys.iter().find_map(|key| Some((*key, section.key(key)?)));
-    if let (Some(call), Some((other, span))) = (section.key("call"), first_of(&["group_by", "aggregates", "reduce"])) {
-        let both = Diagnostic::error(format!("{name} has both `call` and `{other}`"));
-        let both = both.at(span, "a second operation").also(call, "the first");
+    let given =
+        |keys: &[&'static str]| -> Vec<_> { keys.iter().filter_map(|key| Some((*key, section.key(key)?))).collect() };
+    let whole = given(&OPERATIONS[..2]);
+    let computed = given(&OF_GROUPS);
+    let other = whole.iter().skip(1).cloned().chain(given(&OPERATIONS[2..])).next();
+    if let (Some((one, first)), Some((other, span))) = (whole.first(), other) {
+        let both = Diagnostic::error(format!("{name} has both `{one}` and `{other}`"));
+        let both = both.at(span, "a second operation").also(first.clone(), "the first");
         section
             .problem(both.help("a transform has one operation; make two transforms of it, one the input of the other"));
-    } else if let (Some(aggregates), Some(reduce)) = (section.key("aggregates"), section.key("reduce")) {
-        let both = Diagnostic::error(format!("{name} has both `aggregates` and `reduce`"));
-        let both = both.at(reduce, "a second operation").also(aggregates, "the first");
+    } else if let [(one, first), (other, span), ..] = computed.as_slice() {
+        let both = Diagnostic::error(format!("{name} has both `{one}` and `{other}`"));
+        let both = both.at(span.clone(), "a second operation").also(first.clone(), "the first");
         section.problem(both.help("make two transforms of it, both with the same input"));
-    } else if let (Some((key, span)), false) = (first_of(&["aggregates", "reduce"]), section.has("group_by")) {
+    } else if let (Some((key, span)), false) = (computed.first(), section.has("group_by")) {
         let ungrouped = Diagnostic::error(format!("`{key}` in {name} has no `group_by` to go with"));
-        let ungrouped = ungrouped.at(span, "computed for which group?");
+        let ungrouped = ungrouped.at(span.clone(), "computed for which group?");
         section.problem(ungrouped.help("add `group_by = [\"COLUMN\"]`, or `group_by = []` for one group of all rows"));
-    } else if section.key("group_by").is_some() && !section.has("aggregates") && !section.has("reduce") {
+    } else if section.key("group_by").is_some() && !OF_GROUPS.iter().any(|key| section.has(key)) {
         nothing_computed(section, "group_by");
     }
 }
 
 /// Keys that mean nothing without another.
 fn check_companions(section: &mut Section<'_, '_>) {
-    const COMPANIONS: [(&str, &[&str], &str); 4] = [
-        ("over", &["group_by"], "it says how far back a group reaches, and there is no group"),
-        ("config", &["call", "reduce"], "it is handed to the function of a `call` or `reduce`"),
+    const NO_GROUP: &str = "it says how far back a group reaches, and there is no group";
+    const COMPANIONS: [(&str, &[&str], &str); 10] = [
+        ("over", &["group_by"], NO_GROUP),
+        ("window", &["group_by"], NO_GROUP),
+        ("session", &["group_by"], NO_GROUP),
+        ("allowed_lateness", &["window", "session"], "it is for rows that come after the end of their window"),
+        ("within_watermark", &["drop_duplicates"], "it says when a key is forgotten"),
+        ("mode", &["call"], "it says which rows of a result a batch handler is called with; sinks have one too"),
+        ("visit", &["update"], "it says for which keys a function with a state per key is called"),
+        ("config", &["call", "reduce", "update"], "it is handed to the function of a `call`, `reduce` or `update`"),
         (
             "columns",
-            &["call", "reduce"],
-            "it says what the columns of a `call` or `reduce` are read from; elsewhere use `select`",
+            &["call", "reduce", "update"],
+            "it says what the columns of a `call`, `reduce` or `update` are read from; elsewhere use `select`",
         ),
         (
             "keep",
@@ -104,8 +124,10 @@ fn check_companions(section: &mut Section<'_, '_>) {
         if let Some(span) = section.key(key)
             && !needs.iter().any(|need| section.has(need))
         {
-            let needs: Vec<String> = needs.iter().map(|need| format!("`{need}`")).collect();
-            let message = format!("`{key}` in {} has no {} to go with", section.name(), needs.join(" or "));
+            let mut needs: Vec<String> = needs.iter().map(|need| format!("`{need}`")).collect();
+            let last = needs.pop().expect("a companion needs something");
+            let needs = if needs.is_empty() { last } else { format!("{} or {last}", needs.join(", ")) };
+            let message = format!("`{key}` in {} has no {needs} to go with", section.name());
             section.problem(Diagnostic::error(message).at(span, "").help(help));
         }
     }

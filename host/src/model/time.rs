@@ -14,18 +14,10 @@ pub struct EventTime(i64);
 #[serde(transparent)]
 pub struct ProcessingTime(i64);
 
-/// Up to which event time an input is taken to be complete.
-///
-/// The order is the order of time: nothing known yet, a point, and the end after which no row will come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Watermark {
-    /// No row has been seen.
-    Unknown,
-    /// Complete up to and including this time.
-    At(EventTime),
-    /// The input has ended.
-    End,
-}
+/// Up to which event time rows are taken to be complete. It starts at 1970, as in Spark, and never goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Watermark(i64);
 
 impl EventTime {
     /// The time this many microseconds after 1970.
@@ -36,6 +28,53 @@ impl EventTime {
     /// Microseconds since 1970.
     pub const fn micros(self) -> i64 {
         self.0
+    }
+
+    /// The time `wait` later.
+    pub fn after(self, wait: Duration) -> EventTime {
+        let wait = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
+        EventTime(self.0.saturating_add(wait))
+    }
+}
+
+impl Watermark {
+    /// Where every watermark starts.
+    pub const START: Watermark = Watermark(0);
+
+    /// The watermark of rows seen up to a time that may be `delay` late. Whole milliseconds, as in Spark.
+    pub fn behind(seen: EventTime, delay: Duration) -> Self {
+        let delay = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
+        let millis = seen.0.div_euclid(1000) * 1000;
+        Watermark(millis.saturating_sub(delay))
+    }
+
+    /// Whether everything up to and including this time is complete: a window that ends here is over.
+    pub const fn covers(self, time: EventTime) -> bool {
+        time.0 <= self.0
+    }
+
+    /// The watermark of those who wait so much longer.
+    pub fn less(self, lateness: Duration) -> Self {
+        let lateness = i64::try_from(lateness.as_micros()).unwrap_or(i64::MAX);
+        Watermark(self.0.saturating_sub(lateness))
+    }
+
+    /// The same point as an event time.
+    pub const fn time(self) -> EventTime {
+        EventTime(self.0)
+    }
+}
+
+/// As [`ProcessingTime`] is shown.
+impl fmt::Display for Watermark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        EventTime(self.0).fmt(f)
+    }
+}
+
+impl fmt::Display for EventTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        ProcessingTime(self.0).fmt(f)
     }
 }
 

@@ -147,6 +147,25 @@ impl PluginCalls {
         handle().map_err(|error| error.in_part(part))
     }
 
+    /// The rows of a batch whose arguments are complete, and the arguments. The others are set aside.
+    pub(super) fn arguments_of(
+        &mut self,
+        call: &Call,
+        input: &RecordBatch,
+    ) -> Result<(RecordBatch, RecordBatch), Failure> {
+        let Arguments { rows, kept } = self.arguments(call, input)?;
+        let input = match kept {
+            Some(kept) => filter_record_batch(input, &selection(input.num_rows(), &kept))?,
+            None => input.clone(),
+        };
+        Ok((input, rows))
+    }
+
+    /// What is done with rows that a function cannot take.
+    pub(super) fn bad_rows(&self) -> BadRows {
+        self.bad_rows
+    }
+
     /// The function's arguments. Rows without a value where the function wants one are set aside.
     fn arguments(&mut self, call: &Call, input: &RecordBatch) -> Result<Arguments, Failure> {
         let Columns { expressions, schema } = &call.arguments;
@@ -235,7 +254,14 @@ impl PluginCalls {
         Ok(())
     }
 
-    fn set_aside(&mut self, call: &Call, input: &RecordBatch, row: usize, error: String) -> Result<(), Failure> {
+    /// Sets a row aside, or stops, as the manifest says.
+    pub(super) fn set_aside(
+        &mut self,
+        call: &Call,
+        input: &RecordBatch,
+        row: usize,
+        error: String,
+    ) -> Result<(), Failure> {
         let shown = show_row(input, row);
         if self.bad_rows == BadRows::Stop {
             return Err(Failure::BadRow(format!("{error}; the row is {shown} (bad_rows = \"stop\")")));

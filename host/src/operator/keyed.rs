@@ -1,98 +1,233 @@
-//! The state of one keyed stage: what is known of every key, and what an epoch makes of it.
+//! The state of one keyed stage: its buckets, which of them are in memory, and what of them is written down.
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use arrow::{
-    array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions},
+    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch},
+    compute::{SlicesIterator, not},
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 
 use super::{
-    Failure, OperatorError, Partial, PluginCalls,
-    fold::evaluate,
-    partial::{SHARDS, partial_schema},
-    shard::{Shard, Touched},
+    Failure, OperatorError, PluginCalls, Shuffled,
+    bucket::{self, Bucket, Done, Work},
+    partial::stored_schema,
+    shuffle::BUCKETS,
 };
 use crate::{
-    manifest::{OutputMode, Over},
-    model::PartName,
-    plan::Group,
-    ports::{ChunkKind, StateChunk},
+    manifest::OutputMode,
+    model::{Epoch, EventTime, PartName, ProcessingTime},
+    plan::{Barrier, Extent},
+    ports::{CheckpointError, ChunkKind, StateChunk, StateReader},
+    watermark::EpochWatermarks,
 };
 
-/// Stored rows may be this many times the live keys before everything is written anew: reading them back at a start, and
-/// their room on disk, stay in proportion, and each key is rewritten about once for every two times it changes.
-const MOST_STORED_ROWS_PER_KEY: usize = 3;
+/// About what a chunk takes beside its rows: the schema and the headers of an Arrow IPC stream.
+const CHUNK_OVERHEAD: usize = 1 << 10;
 
-/// Below so many stored rows nothing is gained by writing anew.
-const FEW_STORED_ROWS: usize = 10_000;
+/// Below so many stored bytes nothing is gained by writing a bucket anew.
+const FEW_STORED_BYTES: usize = 16 << 10;
 
-/// The state of a keyed stage, in shards that can be worked on at the same time.
+/// The state of a keyed stage, in buckets that can be worked on at the same time.
 pub struct KeyedState {
     part: PartName,
-    group: Group,
-    schema: SchemaRef,
-    shards: Vec<Mutex<Shard>>,
-    stored_rows: usize,
+    barrier: Barrier,
+    stored: SchemaRef,
+    slots: Vec<Mutex<Slot>>,
+    /// How many bytes of buckets are in memory, here and in the other stages of the pipeline.
+    resident: Arc<AtomicUsize>,
+    /// How many may be, between epochs.
+    most_resident: usize,
 }
 
-/// What one shard made of an epoch.
+/// A bucket, or what must be known of one that is not in memory.
+#[derive(Default)]
+struct Slot {
+    bucket: Option<Box<dyn Bucket>>,
+    /// How many rows it has, and about how many bytes it takes in memory.
+    rows: usize,
+    bytes: usize,
+    next_closing: Option<EventTime>,
+    next_due: Option<ProcessingTime>,
+    /// What is stored of it.
+    stored: Stored,
+}
+
+/// What is stored of a bucket: its rows in their newest form, and those they replaced.
+#[derive(Default)]
+struct Stored {
+    bytes: usize,
+    /// All rows ever written since the last snapshot, and their bytes: what a row takes on average.
+    rows: usize,
+    row_bytes: usize,
+}
+
+/// When an epoch runs, and for whom.
+#[derive(Clone, Copy)]
+pub struct Times<'a> {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Its watermarks.
+    pub watermarks: EpochWatermarks,
+    /// Its batch time.
+    pub now: ProcessingTime,
+    /// The modes in which results are wanted.
+    pub modes: &'a BTreeSet<OutputMode>,
+}
+
+/// What one bucket made of an epoch.
 pub struct Merged {
-    /// The results, in each mode that is wanted.
-    pub results: Vec<(OutputMode, RecordBatch)>,
-    /// Key and state columns of the keys that changed.
-    pub changes: RecordBatch,
+    /// The results, each for the sinks of one mode; for all of them where rows are final.
+    pub results: Vec<(Option<OutputMode>, RecordBatch)>,
+    /// What to write down.
+    pub chunk: Option<StateChunk>,
+    /// How many keys were touched.
+    pub updated: usize,
+    /// How many keys a watermark removed.
+    pub removed: usize,
 }
 
 impl KeyedState {
-    /// No keys yet.
-    pub fn new(part: &PartName, group: &Group) -> Result<Self, OperatorError> {
-        let schema = partial_schema(group);
-        let shards = (0..SHARDS).map(|_| Shard::new(group, &schema).map(Mutex::new)).collect::<Result<_, _>>();
-        Ok(KeyedState {
+    /// No keys yet. `resident` counts the bytes of all stages in memory, of which there may be `most_resident`.
+    pub fn new(part: &PartName, barrier: &Barrier, resident: Arc<AtomicUsize>, most_resident: usize) -> Self {
+        KeyedState {
             part: part.clone(),
-            group: group.clone(),
-            schema,
-            shards: shards.map_err(|error: Failure| error.in_part(part))?,
-            stored_rows: 0,
-        })
-    }
-
-    /// How many shards there are; each is one task of an epoch.
-    pub fn shards(&self) -> usize {
-        SHARDS
+            barrier: barrier.clone(),
+            stored: stored_columns(barrier),
+            slots: (0..BUCKETS).map(|_| Mutex::default()).collect(),
+            resident,
+            most_resident,
+        }
     }
 
     /// How many keys there are.
     pub fn keys(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
+        self.slots.iter().map(|slot| lock(slot).rows).sum()
     }
 
-    /// The mode to mark results with: rows of one batch are final, so every sink below takes them.
-    pub fn mode_tag(&self, mode: OutputMode) -> Option<OutputMode> {
-        (self.group.over == Over::All).then_some(mode)
+    /// About how many bytes of memory they take.
+    pub fn bytes(&self) -> usize {
+        self.slots.iter().map(|slot| lock(slot)).filter(|slot| slot.bucket.is_some()).map(|slot| slot.bytes).sum()
     }
 
-    /// Whether state of this layout can be carried on by another version of the same stage.
-    pub fn fits(&self, group: &Group) -> bool {
-        self.group.layout == group.layout && self.group.over == group.over && self.schema == partial_schema(group)
+    /// Whether state of this stage can be carried on by another version of it.
+    pub fn fits(&self, barrier: &Barrier) -> bool {
+        self.barrier.layout() == barrier.layout() && self.stored == stored_columns(barrier)
     }
 
     /// Carries the state on under another plan: expressions and plugins may have changed, the layout has not.
-    pub fn adopt(&mut self, group: &Group) {
-        self.group = group.clone();
+    pub fn adopt(&mut self, barrier: &Barrier) {
+        self.barrier = barrier.clone();
+        for slot in &mut self.slots {
+            let slot = slot.get_mut().unwrap_or_else(PoisonError::into_inner);
+            slot.bucket.iter_mut().for_each(|bucket| bucket.adopt(barrier));
+        }
     }
 
-    /// Takes over stored rows, oldest first.
-    pub fn restore(&mut self, rows: &RecordBatch) -> Result<(), OperatorError> {
-        self.restore_rows(rows).map_err(|error| error.in_part(&self.part))
+    /// Reads all buckets: those that fit stay in memory, of the others it is noted what must be known.
+    pub fn open(&self, store: &dyn StateReader) -> Result<(), StateError> {
+        if !self.keeps() {
+            return Ok(());
+        }
+        for at in 0..BUCKETS {
+            let mut slot = lock(&self.slots[at]);
+            self.load(at, &mut slot, store)?;
+            self.settle(&mut slot);
+        }
+        Ok(())
     }
 
-    fn restore_rows(&mut self, rows: &RecordBatch) -> Result<(), Failure> {
-        let columns = self.schema.fields().len();
+    /// The buckets that have something to do in an epoch, ascending.
+    pub fn busy(&self, input: &[Shuffled], times: &Times<'_>) -> Vec<usize> {
+        let visits = match &self.barrier {
+            Barrier::Update(update) => update.visit_all,
+            Barrier::Group(group) => matches!(&group.extent, Extent::Batches(batches) if batches.ends_at(times.epoch)),
+            _ => false,
+        };
+        let all = visits || times.modes.contains(&OutputMode::Complete);
+        let busy = |at: &usize| {
+            let slot = lock(&self.slots[*at]);
+            let closes = slot.next_closing.is_some_and(|end| times.watermarks.closed.covers(end));
+            let due = slot.next_due.is_some_and(|due| due <= times.now);
+            input.iter().any(|rows| rows.has(*at)) || closes || due || (all && slot.rows > 0)
+        };
+        (0..BUCKETS).filter(busy).collect()
+    }
+
+    /// When the clock next finds something to do.
+    pub fn next_due(&self) -> Option<ProcessingTime> {
+        self.slots.iter().filter_map(|slot| lock(slot).next_due).min()
+    }
+
+    /// How many keys of these buckets an epoch may touch beside those of its rows: all, in mode complete.
+    pub fn keys_of(&self, buckets: &[usize], times: &Times<'_>) -> usize {
+        match times.modes.contains(&OutputMode::Complete) {
+            true => buckets.iter().map(|&at| lock(&self.slots[at]).rows).sum(),
+            false => 0,
+        }
+    }
+
+    /// Does an epoch's work of one bucket: takes the rows in, in their order, gives the results in the modes that are wanted,
+    /// and drops what the watermark closes.
+    pub fn run(
+        &self,
+        at: usize,
+        input: &[Shuffled],
+        times: &Times<'_>,
+        calls: &mut PluginCalls,
+        store: &dyn StateReader,
+    ) -> Result<Merged, StateError> {
+        calls.part = self.part.clone();
+        let input: Vec<RecordBatch> = input.iter().filter_map(|rows| rows.bucket(at)).collect();
+        let mut slot = lock(&self.slots[at]);
+        if slot.bucket.is_none() {
+            self.load(at, &mut slot, store)?;
+        }
+        let bucket = slot.bucket.as_mut().expect("it has just been loaded");
+        let Times { epoch, watermarks, now, modes } = *times;
+        let done = bucket
+            .run(calls, &Work { input: &input, epoch, watermarks, now, modes })
+            .map_err(|error| self.failed(error))?;
+        let chunk = self.chunk(at, &mut slot, &done).map_err(|error| self.failed(error))?;
+        let Done { results, updated, removed, .. } = done;
+        self.settle(&mut slot);
+        Ok(Merged { results, chunk, updated, removed })
+    }
+
+    /// Whether anything is kept from epoch to epoch.
+    fn keeps(&self) -> bool {
+        self.barrier.layout().is_some()
+    }
+
+    fn load(&self, at: usize, slot: &mut Slot, store: &dyn StateReader) -> Result<(), StateError> {
+        let mut bucket = bucket::new(&self.barrier, &self.stored).map_err(|error| self.failed(error))?;
+        slot.stored = Stored::default();
+        if self.keeps() {
+            let mut failed = None;
+            store.load_state(&self.part, at, &mut |rows| {
+                if failed.is_none() {
+                    slot.stored.add(&rows);
+                    failed = self.restore(bucket.as_mut(), &rows).err();
+                }
+                Ok(())
+            })?;
+            failed.map_or(Ok(()), |error| Err(self.failed(error)))?;
+        }
+        slot.bytes = bucket.bytes();
+        self.resident.fetch_add(slot.bytes, Ordering::Relaxed);
+        slot.bucket = Some(bucket);
+        Ok(())
+    }
+
+    /// Takes over stored rows: changed and gone ones, in runs of their order.
+    fn restore(&self, bucket: &mut dyn Bucket, rows: &RecordBatch) -> Result<(), Failure> {
+        let columns = self.stored.fields().len();
         if rows.num_columns() != columns + 1 {
             return Err(Failure::BadRow(format!(
                 "the stored state has {} columns where {} belong; it was written by another version",
@@ -100,113 +235,116 @@ impl KeyedState {
                 columns + 1
             )));
         }
-        self.stored_rows += rows.num_rows();
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        let rows =
-            RecordBatch::try_new_with_options(Arc::clone(&self.schema), rows.columns()[..columns].to_vec(), &options)?;
-        let spread = Partial::of_rows(&rows, self.group.keys.schema.fields().len())?;
-        for (at, shard) in self.shards.iter().enumerate() {
-            if let Some(rows) = spread.shard(at) {
-                lock(shard).restore(&rows)?;
-            }
+        let gone = rows.column(columns).as_boolean();
+        let kept: Vec<usize> = (0..columns).collect();
+        let rows = rows.project(&kept)?.with_schema(Arc::clone(&self.stored))?;
+        let mut runs: Vec<(usize, usize, bool)> =
+            SlicesIterator::new(gone).map(|(from, to)| (from, to, true)).collect();
+        runs.extend(SlicesIterator::new(&not(gone)?).map(|(from, to)| (from, to, false)));
+        runs.sort_unstable();
+        for (from, to, gone) in runs {
+            let run = rows.slice(from, to - from);
+            if gone { bucket.forget(&run)? } else { bucket.restore(&run)? }
         }
         Ok(())
     }
 
-    /// Merges the partial results of one shard, in their order, and gives the results in the modes that are wanted. None
-    /// when nothing came and nothing is wanted.
-    pub fn merge(
-        &self,
-        shard: usize,
-        partials: &[Partial],
-        modes: &BTreeSet<OutputMode>,
-        calls: &mut PluginCalls,
-    ) -> Result<Option<Merged>, OperatorError> {
-        calls.part = self.part.clone();
-        self.merge_shard(shard, partials, modes, calls).map_err(|error| error.in_part(&self.part))
+    /// Notes what must be known of a bucket, and drops it when there are too many in memory. That is safe: an epoch writes
+    /// down what it has changed before the next one reads it, and one that fails ends the run.
+    fn settle(&self, slot: &mut Slot) {
+        let Some(bucket) = &slot.bucket else { return };
+        let before = std::mem::replace(&mut slot.bytes, bucket.bytes());
+        (slot.rows, slot.next_closing, slot.next_due) = (bucket.len(), bucket.next_closing(), bucket.next_due());
+        self.resident.fetch_add(slot.bytes, Ordering::Relaxed);
+        let resident = self.resident.fetch_sub(before, Ordering::Relaxed) - before;
+        if resident > self.most_resident || !self.keeps() {
+            self.resident.fetch_sub(slot.bytes, Ordering::Relaxed);
+            slot.bucket = None;
+        }
+        if !self.keeps() {
+            slot.rows = 0;
+        }
     }
 
-    fn merge_shard(
-        &self,
-        at: usize,
-        partials: &[Partial],
-        modes: &BTreeSet<OutputMode>,
-        calls: &mut PluginCalls,
-    ) -> Result<Option<Merged>, Failure> {
-        let partials: Vec<RecordBatch> = partials.iter().filter_map(|partial| partial.shard(at)).collect();
-        let mut shard = lock(&self.shards[at]);
-        if self.group.over == Over::Batch {
-            // What a batch leaves behind is nothing: a fresh shard each time.
-            *shard = Shard::new(&self.group, &self.schema)?;
-        }
-        let complete = modes.contains(&OutputMode::Complete) && self.group.over == Over::All;
-        if partials.is_empty() && !(complete && shard.len() > 0) {
+    /// What to write down after an epoch: what has changed, or everything when the changes have piled up.
+    fn chunk(&self, at: usize, slot: &mut Slot, done: &Done) -> Result<Option<StateChunk>, Failure> {
+        if !self.keeps() {
             return Ok(None);
         }
-        let touched = match partials.is_empty() {
-            true => None,
-            false => Some(shard.merge(&self.group, calls, &partials)?),
-        };
-        let changes = match &touched {
-            Some(touched) => self.change_rows(touched)?,
-            None => RecordBatch::new_empty(change_schema(&self.schema)),
-        };
-        let mut results = Vec::with_capacity(modes.len());
-        // The results of one batch are the same in every mode.
-        let distinct = if self.group.over == Over::Batch { 1 } else { modes.len() };
-        for &mode in modes.iter().take(distinct) {
-            match (mode, &touched) {
-                (OutputMode::Complete, _) if complete => results.push((mode, self.results(shard.all()?, calls)?)),
-                (_, Some(touched)) => {
-                    let touched = Touched { keys: touched.keys.clone(), states: touched.states.clone() };
-                    results.push((mode, self.results(touched, calls)?));
-                }
-                (_, None) => {}
-            }
-        }
-        Ok(Some(Merged { results, changes }))
-    }
-
-    fn results(&self, touched: Touched, calls: &mut PluginCalls) -> Result<RecordBatch, Failure> {
-        let mut columns = touched.keys;
-        columns.extend(evaluate(&self.group.fold, calls, &touched.states)?);
-        Ok(RecordBatch::try_new(Arc::clone(&self.group.schema), columns)?)
-    }
-
-    fn change_rows(&self, touched: &Touched) -> Result<RecordBatch, Failure> {
-        let rows = touched.states.first().map_or(0, |column| column.len());
-        let columns = touched.keys.iter().chain(&touched.states).cloned();
-        let gone: ArrayRef = Arc::new(BooleanArray::from(vec![false; rows]));
-        Ok(RecordBatch::try_new(change_schema(&self.schema), columns.chain([gone]).collect())?)
-    }
-
-    /// What to store after an epoch: its changes, or everything when the changes have piled up. None for a stage that
-    /// keeps nothing, or when nothing changed.
-    pub fn chunk(&mut self, changes: Vec<RecordBatch>) -> Result<Option<StateChunk>, OperatorError> {
-        let changed: usize = changes.iter().map(RecordBatch::num_rows).sum();
-        if self.group.over == Over::Batch || changed == 0 {
+        // A key that is gone may be there again before the epoch is over, so what is gone comes first.
+        let gone = done.gone.iter().map(|rows| marked(rows, true));
+        let changed = done.changed.iter().map(|rows| marked(rows, false));
+        let rows = gone.chain(changed).collect::<Result<Vec<_>, _>>()?;
+        if rows.is_empty() {
             return Ok(None);
         }
-        self.stored_rows += changed;
-        let stage = self.part.clone();
-        if self.stored_rows <= FEW_STORED_ROWS.max(MOST_STORED_ROWS_PER_KEY * self.keys()) {
-            return Ok(Some(StateChunk { stage, kind: ChunkKind::Delta, rows: changes }));
+        rows.iter().for_each(|rows| slot.stored.add(rows));
+        let bucket = slot.bucket.as_ref().expect("it has just done its work");
+        let (stage, bucket_number) = (self.part.clone(), at);
+        if !slot.stored.piled_up(bucket.len(), at) {
+            return Ok(Some(StateChunk { stage, bucket: bucket_number, kind: ChunkKind::Delta, rows }));
         }
-        let everything = self.shards.iter().map(|shard| self.change_rows(&lock(shard).all()?));
-        let rows = everything.collect::<Result<Vec<_>, _>>().map_err(|error| error.in_part(&self.part))?;
-        self.stored_rows = rows.iter().map(RecordBatch::num_rows).sum();
-        Ok(Some(StateChunk { stage, kind: ChunkKind::Snapshot, rows }))
+        let everything = marked(&bucket.all()?, false)?;
+        slot.stored = Stored::default();
+        let rows = if everything.num_rows() == 0 { Vec::new() } else { vec![everything] };
+        rows.iter().for_each(|rows| slot.stored.add(rows));
+        Ok(Some(StateChunk { stage, bucket: bucket_number, kind: ChunkKind::Snapshot, rows }))
+    }
+
+    fn failed(&self, error: Failure) -> OperatorError {
+        error.in_part(&self.part)
     }
 }
 
-/// Key and state columns, and whether the key is gone.
-fn change_schema(schema: &Schema) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| field.as_ref().clone());
-    Arc::new(Schema::new(fields.chain([Field::new("gone", DataType::Boolean, false)]).collect::<Vec<_>>()))
+/// Why the state of a stage could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The stage failed.
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
+    /// The checkpoint could not be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
 }
 
-/// A shard is worked on by one worker at a time. One that panicked has taken the pipeline down with it, so what it left is
+impl Stored {
+    fn add(&mut self, rows: &RecordBatch) {
+        let columns = rows.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0));
+        let bytes: usize = columns.sum();
+        self.bytes += bytes + CHUNK_OVERHEAD;
+        self.rows += rows.num_rows();
+        self.row_bytes += bytes;
+    }
+
+    /// Whether what is stored has grown to a multiple of what is alive. Each bucket has a limit of its own between two and
+    /// three, so that they are not all written anew in the same epoch.
+    fn piled_up(&self, live_rows: usize, bucket: usize) -> bool {
+        let live = live_rows * self.row_bytes / self.rows.max(1) + CHUNK_OVERHEAD;
+        self.bytes > FEW_STORED_BYTES + 2 * live + live * bucket / BUCKETS
+    }
+}
+
+/// The columns in which a stage's state is stored.
+fn stored_columns(barrier: &Barrier) -> SchemaRef {
+    match barrier {
+        Barrier::Group(group) => stored_schema(group),
+        Barrier::Distinct(distinct) => bucket::distinct_schema(distinct),
+        Barrier::Update(update) => bucket::update_schema(update),
+        Barrier::Handle(_) => Arc::new(Schema::empty()),
+    }
+}
+
+/// Stored rows, and whether they are gone.
+fn marked(rows: &RecordBatch, gone: bool) -> Result<RecordBatch, Failure> {
+    let fields = rows.schema().fields().iter().map(|field| field.as_ref().clone()).collect::<Vec<_>>();
+    let fields = fields.into_iter().chain([Field::new("gone", DataType::Boolean, false)]).collect::<Vec<_>>();
+    let mark: ArrayRef = Arc::new(BooleanArray::from(vec![gone; rows.num_rows()]));
+    let columns = rows.columns().iter().cloned().chain([mark]).collect();
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+}
+
+/// A bucket is worked on by one worker at a time. One that panicked has taken the pipeline down with it, so what it left is
 /// never read.
-fn lock(shard: &Mutex<Shard>) -> std::sync::MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }

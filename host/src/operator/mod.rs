@@ -1,23 +1,29 @@
 //! What a worker does with batches: stateless steps, calls of plugins, and keyed aggregation.
 //!
 //! In reading order: [`Pipe`] pushes a batch through the steps of the plan; `calls` holds the plugin instances and sets
-//! bad rows aside; `partial` folds the rows of one split by key; `keyed` keeps what is known of every key from epoch to epoch
-//! and merges the partial results into it. Nothing here reads a clock, touches a disk or starts a thread.
+//! bad rows aside; `partial` folds the rows of one split by key, `shuffle` spreads them over buckets; [`KeyedState`] has the
+//! buckets of a stage, and `bucket` what is known of the keys of one of them from epoch to epoch, for each kind of stage.
+//! Nothing here reads a clock, touches a disk or starts a thread.
 
+mod bucket;
+mod called;
 mod calls;
+mod first;
 mod fold;
 mod key_table;
 mod keyed;
+mod late;
 mod partial;
 mod pipe;
-mod shard;
+mod shuffle;
+mod span_table;
 mod state_column;
 mod text_table;
 
 pub use calls::PluginCalls;
-pub use keyed::{KeyedState, Merged};
-pub use partial::Partial;
+pub use keyed::{KeyedState, Merged, StateError, Times};
 pub use pipe::{Outcome, Pipe};
+pub use shuffle::Shuffled;
 
 use crate::{expr::ExprError, model::PartName, ports::CallError};
 

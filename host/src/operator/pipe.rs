@@ -1,19 +1,25 @@
 //! A worker's way through the plan: a batch goes in at a source or behind a barrier, and comes out at sinks and barriers.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use arrow::{
-    array::{RecordBatch, RecordBatchOptions, UInt32Array},
-    compute::{filter_record_batch, take},
-    datatypes::SchemaRef,
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
 };
 
-use super::{Failure, OperatorError, Partial, PluginCalls, partial::PartialFold};
+use arrow::{
+    array::{AsArray, RecordBatch, RecordBatchOptions, UInt32Array},
+    compute::{cast, filter_record_batch, max, take},
+    datatypes::{DataType, SchemaRef, TimestampMicrosecondType},
+};
+
+use super::{
+    Failure, OperatorError, PluginCalls, Shuffled, called::CalledRows, first::FirstRows, late::late_rows,
+    partial::PartialFold,
+};
 use crate::{
     expr::ScalarExpr,
     manifest::OutputMode,
-    model::DeadLetter,
-    plan::{Barrier, Columns, Plan, Step, Target},
+    model::{DeadLetter, EventTime, Watermark},
+    plan::{Barrier, Columns, Extent, Gap, Plan, Step, Target, WatermarkNode},
     ports::CallScope,
 };
 
@@ -21,8 +27,17 @@ use crate::{
 pub struct Pipe {
     plan: Plan,
     calls: PluginCalls,
-    folds: BTreeMap<usize, PartialFold>,
+    /// What this watermark covers is late.
+    late: Watermark,
+    gathering: BTreeMap<usize, Gathering>,
     outcome: Outcome,
+}
+
+/// The rows of a task on their way to a barrier.
+enum Gathering {
+    Group(Box<PartialFold>),
+    Distinct(FirstRows),
+    Update(CalledRows),
 }
 
 /// What came of one task, in the order in which it came.
@@ -32,8 +47,10 @@ pub struct Outcome {
     pub to_sinks: Vec<(usize, RecordBatch)>,
     /// Rows for batch handlers, by node.
     pub to_handlers: Vec<(usize, RecordBatch)>,
-    /// Partial results for grouped aggregations, by node.
-    pub partials: Vec<(usize, Partial)>,
+    /// Rows for keyed stages, by node.
+    pub shuffled: Vec<(usize, Shuffled)>,
+    /// The latest event times, by watermark and partition.
+    pub observed: BTreeMap<(usize, String), EventTime>,
     /// Rows set aside.
     pub dead_letters: Vec<DeadLetter>,
 }
@@ -41,7 +58,7 @@ pub struct Outcome {
 impl Pipe {
     /// A copy of the plan with a worker's own plugin instances.
     pub fn new(plan: Plan, calls: PluginCalls) -> Self {
-        Pipe { plan, calls, folds: BTreeMap::new(), outcome: Outcome::default() }
+        Pipe { plan, calls, late: Watermark::START, gathering: BTreeMap::new(), outcome: Outcome::default() }
     }
 
     /// The plugin instances.
@@ -49,8 +66,9 @@ impl Pipe {
         &mut self.calls
     }
 
-    /// Sets what functions and expressions may know from now on.
-    pub fn enter(&mut self, scope: &CallScope) -> Result<(), OperatorError> {
+    /// Sets what functions and expressions may know from now on, and what is late.
+    pub fn enter(&mut self, scope: &CallScope, late: Watermark) -> Result<(), OperatorError> {
+        self.late = late;
         self.calls.enter(scope);
         let now = scope.batch_time;
         for node in &mut self.plan.nodes {
@@ -72,6 +90,9 @@ impl Pipe {
 
     /// Sends a batch of a source on its way.
     pub fn push_from_source(&mut self, source: usize, batch: &RecordBatch) -> Result<(), OperatorError> {
+        if let Some(watermark) = self.plan.sources[source].watermark {
+            self.observe(watermark, batch)?;
+        }
         for at in 0..self.plan.sources[source].targets.len() {
             let target = self.plan.sources[source].targets[at];
             self.push(target, batch, None)?;
@@ -94,9 +115,19 @@ impl Pipe {
     /// What has come of the task; the next one starts afresh.
     pub fn finish_task(&mut self) -> Result<Outcome, OperatorError> {
         let mut outcome = std::mem::take(&mut self.outcome);
-        for (node, fold) in std::mem::take(&mut self.folds) {
-            let partial = fold.finish().map_err(|error| error.in_part(&self.plan.nodes[node].name))?;
-            outcome.partials.extend(partial.map(|partial| (node, partial)));
+        for (node, gathering) in std::mem::take(&mut self.gathering) {
+            let this = &self.plan.nodes[node];
+            let shuffled = match gathering {
+                // Where all groups are wanted for ever, none is late.
+                Gathering::Group(fold) => {
+                    let late = (!this.modes.contains(&OutputMode::Complete)).then_some(self.late);
+                    fold.finish(&mut self.calls, late)
+                }
+                Gathering::Distinct(rows) => rows.finish(),
+                Gathering::Update(rows) => rows.finish(),
+            };
+            let shuffled = shuffled.map_err(|error| error.in_part(&this.name))?;
+            outcome.shuffled.extend(shuffled.map(|rows| (node, rows)));
         }
         outcome.dead_letters.append(&mut self.calls.dead_letters);
         Ok(outcome)
@@ -117,8 +148,7 @@ impl Pipe {
     fn push_into(&mut self, node: usize, batch: &RecordBatch, mode: Option<OutputMode>) -> Result<(), OperatorError> {
         let this = &self.plan.nodes[node];
         let wanted = match &this.barrier {
-            // What a barrier takes is decided above it; see `plan::modes`.
-            Some(_) => mode.is_none_or(|mode| mode == OutputMode::Update),
+            Some(_) => mode.is_none_or(|mode| mode == this.takes),
             None => mode.is_none_or(|mode| this.modes.contains(&mode)),
         };
         if !wanted || batch.num_rows() == 0 {
@@ -132,7 +162,7 @@ impl Pipe {
                 self.outcome.to_handlers.extend(batches.into_iter().map(|batch| (node, batch)));
                 Ok(())
             }
-            Some(Barrier::Group(_)) => self.fold(node, &batches),
+            Some(Barrier::Group(_) | Barrier::Distinct(_) | Barrier::Update(_)) => self.gather(node, &batches),
         }
     }
 
@@ -144,6 +174,9 @@ impl Pipe {
         mode: Option<OutputMode>,
     ) -> Result<(), OperatorError> {
         for batch in batches {
+            if let (Some(watermark), 0) = (self.plan.nodes[node].watermark, output) {
+                self.observe(watermark, batch)?;
+            }
             for at in 0..self.plan.nodes[node].outputs[output].targets.len() {
                 let target = self.plan.nodes[node].outputs[output].targets[at];
                 self.push(target, batch, mode)?;
@@ -152,17 +185,63 @@ impl Pipe {
         Ok(())
     }
 
-    fn fold(&mut self, node: usize, batches: &[RecordBatch]) -> Result<(), OperatorError> {
+    /// Takes rows to the barrier of a keyed stage.
+    fn gather(&mut self, node: usize, batches: &[RecordBatch]) -> Result<(), OperatorError> {
         let this = &self.plan.nodes[node];
-        let Some(Barrier::Group(group)) = &this.barrier else { unreachable!("only groups are folded") };
-        let mut fold_all = || -> Result<(), Failure> {
-            let fold = match self.folds.entry(node) {
-                std::collections::btree_map::Entry::Occupied(fold) => fold.into_mut(),
-                std::collections::btree_map::Entry::Vacant(vacant) => vacant.insert(PartialFold::new(group)?),
+        let barrier = this.barrier.as_ref().expect("rows are gathered at a barrier");
+        let mut late = Vec::new();
+        if this.takes_late_rows() {
+            let of_batch = |batch| late_rows(barrier, batch, self.late);
+            let found = batches.iter().map(of_batch).collect::<Result<Vec<_>, _>>();
+            late = found.map_err(|error| error.in_part(&this.name))?;
+        }
+        let calls = &mut self.calls;
+        let mut gather_all = || -> Result<(), Failure> {
+            let gathering = match self.gathering.entry(node) {
+                Entry::Occupied(gathering) => gathering.into_mut(),
+                Entry::Vacant(vacant) => vacant.insert(match barrier {
+                    Barrier::Group(group) => Gathering::Group(Box::new(PartialFold::new(group)?)),
+                    Barrier::Distinct(distinct) => Gathering::Distinct(FirstRows::new(distinct, &this.input)?),
+                    Barrier::Update(update) => Gathering::Update(CalledRows::new(update)),
+                    Barrier::Handle(_) => unreachable!("rows for a batch handler are not keyed"),
+                }),
             };
-            batches.iter().try_for_each(|batch| fold.fold(&mut self.calls, batch))
+            match gathering {
+                Gathering::Group(fold) => batches.iter().try_for_each(|batch| fold.fold(calls, batch)),
+                Gathering::Distinct(rows) => batches.iter().try_for_each(|batch| rows.add(batch, self.late)),
+                Gathering::Update(rows) => batches.iter().try_for_each(|batch| rows.add(calls, batch, self.late)),
+            }
         };
-        fold_all().map_err(|error| error.in_part(&this.name))
+        gather_all().map_err(|error| error.in_part(&this.name))?;
+        late.retain(|batch| batch.num_rows() > 0);
+        if late.is_empty() {
+            return Ok(());
+        }
+        self.push_on(node, 1, &late, None)
+    }
+
+    /// Notes the latest event time of rows.
+    fn observe(&mut self, watermark: usize, batch: &RecordBatch) -> Result<(), OperatorError> {
+        let WatermarkNode { column, per, part, .. } = &self.plan.watermarks[watermark];
+        let times = batch.column(*column).as_primitive::<TimestampMicrosecondType>();
+        let mut note = |partition: &str, latest: i64| {
+            let latest = EventTime::from_micros(latest);
+            let known = self.outcome.observed.entry((watermark, partition.to_owned())).or_insert(latest);
+            *known = latest.max(*known);
+        };
+        let Some(per) = per else {
+            max(times).into_iter().for_each(|latest| note("", latest));
+            return Ok(());
+        };
+        let in_part = |error| Failure::Arrow(error).in_part(part);
+        let partitions = cast(batch.column(*per), &DataType::Utf8).map_err(in_part)?;
+        let mut latest: BTreeMap<&str, i64> = BTreeMap::new();
+        for (partition, time) in partitions.as_string::<i32>().iter().zip(times.iter()) {
+            let Some(time) = time else { continue };
+            latest.entry(partition.unwrap_or_default()).and_modify(|known| *known = time.max(*known)).or_insert(time);
+        }
+        latest.into_iter().for_each(|(partition, latest)| note(partition, latest));
+        Ok(())
     }
 
     fn run_steps(
@@ -243,9 +322,23 @@ fn step_expressions(step: &mut Step) -> &mut [ScalarExpr] {
     }
 }
 
-fn barrier_expressions(barrier: &mut Barrier) -> &mut [ScalarExpr] {
+fn barrier_expressions(barrier: &mut Barrier) -> Vec<&mut ScalarExpr> {
     match barrier {
-        Barrier::Handle(call) => &mut call.arguments.expressions,
-        Barrier::Group(group) => &mut group.keys.expressions,
+        Barrier::Handle(call) => call.arguments.expressions.iter_mut().collect(),
+        Barrier::Distinct(distinct) => distinct.keys.expressions.iter_mut().collect(),
+        Barrier::Update(update) => {
+            let keys = update.keys.expressions.iter_mut();
+            keys.chain(&mut update.call.arguments.expressions).collect()
+        }
+        Barrier::Group(group) => {
+            let mut expressions: Vec<&mut ScalarExpr> = group.keys.expressions.iter_mut().collect();
+            match &mut group.extent {
+                Extent::Running | Extent::Batch => {}
+                Extent::Batches(batches) => expressions.extend(&mut batches.keep),
+                Extent::Windows { time, .. } | Extent::Sessions { time, gap: Gap::Fixed(_) } => expressions.push(time),
+                Extent::Sessions { time, gap: Gap::PerRow(gap) } => expressions.extend([time, gap]),
+            }
+            expressions
+        }
     }
 }

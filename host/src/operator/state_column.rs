@@ -85,6 +85,23 @@ impl StateColumn {
         Ok(())
     }
 
+    /// About how many bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        const BOXED: usize = 16 + 16;
+        match self {
+            StateColumn::Fixed { values, valid, .. } => values.len() + valid.len(),
+            StateColumn::Utf8(values) => {
+                values.iter().flatten().map(|value| value.len()).sum::<usize>() + BOXED * values.len()
+            }
+            StateColumn::Binary(values) => {
+                values.iter().flatten().map(|value| value.len()).sum::<usize>() + BOXED * values.len()
+            }
+            StateColumn::Encoded { values, .. } => {
+                values.iter().map(|value| value.len()).sum::<usize>() + BOXED * values.len()
+            }
+        }
+    }
+
     /// The states of these groups, in this order.
     pub(super) fn gather(&self, groups: &[usize]) -> Result<ArrayRef, ArrowError> {
         Ok(match self {

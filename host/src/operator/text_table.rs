@@ -1,11 +1,10 @@
-//! Numbers for keys that are one column of text or bytes: the commonest grouping there is, and the hot path of a word
-//! count.
+//! Numbers for keys that are text or bytes: the commonest grouping there is, and the hot path of a word count.
 //!
 //! Most such keys are short. One of at most 16 bytes is loaded as one 128-bit number without a branch on its length, hashed
 //! with one multiplication (the folded multiply of wyhash and foldhash) and compared with one comparison, so nothing is called and
-//! nothing is copied for a key that is known. DataFusion's table, which serves all other keys, takes about three times as long here.
+//! nothing is copied for a key that is known. DataFusion's table takes about three times as long here, and cannot forget a key.
 
-use std::{hash::BuildHasher, sync::Arc};
+use std::{cmp::Ordering, hash::BuildHasher, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, BinaryBuilder, GenericByteArray, cast::AsArray},
@@ -17,14 +16,22 @@ use datafusion_common::hash_utils::RandomState;
 /// The longest key that is kept as a number.
 const SHORT: usize = 16;
 
-/// The groups of one column of text or bytes, numbered from 0 in the order in which they came.
+/// Below so many bytes of long keys that are gone it is not worth moving the others together.
+const FEW_GONE_BYTES: usize = 1 << 16;
+
+/// The groups of one column of text or bytes, numbered from 0 in the order in which they came; the number of a group that
+/// was removed goes to the next new one.
 pub(super) struct TextTable {
     data_type: DataType,
     /// One more than a group's number, or 0; as many as a power of two, at most half of them taken.
     slots: Vec<u32>,
     entries: Vec<Entry>,
+    /// Numbers that were given back.
+    free: Vec<u32>,
     /// The bytes of long keys, one after the other.
     long: Vec<u8>,
+    /// How many of them belong to keys that are gone.
+    gone_bytes: usize,
     /// The group of the missing value, if it occurred.
     null: Option<usize>,
     hasher: RandomState,
@@ -38,6 +45,18 @@ struct Entry {
     len: u32,
 }
 
+impl Entry {
+    /// Of a number that no key has.
+    const FREE: Entry = Entry { head: 0, len: u32::MAX };
+
+    fn hash(self) -> u64 {
+        match self.len as usize {
+            0..=SHORT => fold(self.head as u64 ^ u64::from(self.len), (self.head >> 64) as u64),
+            _ => (self.head >> 64) as u64,
+        }
+    }
+}
+
 impl TextTable {
     /// A table for keys of this type, if it is text or bytes.
     pub(super) fn new(data_type: &DataType) -> Option<Self> {
@@ -45,14 +64,27 @@ impl TextTable {
             data_type: data_type.clone(),
             slots: vec![0; 1024],
             entries: Vec::new(),
+            free: Vec::new(),
             long: Vec::new(),
+            gone_bytes: 0,
             null: None,
             hasher: RandomState::with_seed(0),
         })
     }
 
+    /// How many keys there are.
     pub(super) fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    /// One more than the highest number given out.
+    pub(super) fn numbers(&self) -> usize {
         self.entries.len()
+    }
+
+    /// How many bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.slots.len() * size_of::<u32>() + self.entries.len() * size_of::<Entry>() + self.long.len()
     }
 
     /// Finds the group of each key, making new ones for keys not seen before.
@@ -124,27 +156,92 @@ impl TextTable {
     #[cold]
     #[inline(never)]
     fn insert(&mut self, at: usize, entry: Entry) -> usize {
-        self.entries.push(entry);
-        let count = self.entries.len();
-        self.slots[at] = u32::try_from(count).expect("a shard or split has fewer than four billion keys");
-        if count * 2 > self.slots.len() {
+        let group = self.number(entry);
+        self.slots[at] = u32::try_from(group + 1).expect("a bucket or split has fewer than four billion keys");
+        if self.entries.len() * 2 > self.slots.len() {
             self.grow();
         }
-        count - 1
+        group
+    }
+
+    fn number(&mut self, entry: Entry) -> usize {
+        match self.free.pop() {
+            Some(group) => {
+                self.entries[group as usize] = entry;
+                group as usize
+            }
+            None => {
+                self.entries.push(entry);
+                self.entries.len() - 1
+            }
+        }
+    }
+
+    /// Forgets a key; its number may be given to another.
+    pub(super) fn remove(&mut self, group: usize) {
+        let entry = std::mem::replace(&mut self.entries[group], Entry::FREE);
+        debug_assert!(entry != Entry::FREE, "a group is removed once");
+        self.free.push(group as u32);
+        if self.null == Some(group) {
+            self.null = None;
+            return;
+        }
+        let mask = self.slots.len() - 1;
+        let mut at = entry.hash() as usize & mask;
+        while self.slots[at] != group as u32 + 1 {
+            at = (at + 1) & mask;
+        }
+        self.close_gap(at);
+        if entry.len as usize > SHORT {
+            self.gone_bytes += entry.len as usize;
+            if self.gone_bytes > FEW_GONE_BYTES.max(self.long.len() / 2) {
+                self.move_together();
+            }
+        }
+    }
+
+    /// Empties a slot and moves those behind it up, so that no search stops too early (Knuth, volume 3, 6.4, algorithm R).
+    fn close_gap(&mut self, mut gap: usize) {
+        let mask = self.slots.len() - 1;
+        let mut at = gap;
+        loop {
+            at = (at + 1) & mask;
+            let taken = self.slots[at];
+            if taken == 0 {
+                break;
+            }
+            let home = self.entries[taken as usize - 1].hash() as usize & mask;
+            // It may move up when its home is not between the gap and where it stands.
+            if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(gap) & mask) {
+                self.slots[gap] = taken;
+                gap = at;
+            }
+        }
+        self.slots[gap] = 0;
+    }
+
+    fn move_together(&mut self) {
+        let mut kept = Vec::with_capacity(self.long.len() - self.gone_bytes);
+        for at in 0..self.entries.len() {
+            let entry = self.entries[at];
+            if entry != Entry::FREE && entry.len as usize > SHORT {
+                let start = kept.len() as u128;
+                kept.extend_from_slice(self.long_bytes(entry));
+                self.entries[at].head = (entry.head >> 64) << 64 | start;
+            }
+        }
+        self.long = kept;
+        self.gone_bytes = 0;
     }
 
     fn grow(&mut self) {
         let mask = self.slots.len() * 4 - 1;
         let mut slots = vec![0; mask + 1];
         for (group, entry) in self.entries.iter().enumerate() {
-            if self.null == Some(group) {
+            if self.null == Some(group) || *entry == Entry::FREE {
                 continue;
             }
-            let hash = match entry.len as usize {
-                0..=SHORT => fold(entry.head as u64 ^ u64::from(entry.len), (entry.head >> 64) as u64),
-                _ => (entry.head >> 64) as u64,
-            };
-            let mut at = hash as usize & mask;
+            let mut at = entry.hash() as usize & mask;
             while slots[at] != 0 {
                 at = (at + 1) & mask;
             }
@@ -154,11 +251,15 @@ impl TextTable {
     }
 
     fn null_group(&mut self) -> usize {
-        *self.null.get_or_insert_with(|| {
-            // Not in any slot, so no key finds it.
-            self.entries.push(Entry { head: 0, len: 0 });
-            self.entries.len() - 1
-        })
+        match self.null {
+            Some(group) => group,
+            None => {
+                // Not in any slot, so no key finds it.
+                let group = self.number(Entry { head: 0, len: 0 });
+                self.null = Some(group);
+                group
+            }
+        }
     }
 
     fn long_bytes(&self, entry: Entry) -> &[u8] {
@@ -166,21 +267,44 @@ impl TextTable {
         &self.long[start..start + entry.len as usize]
     }
 
-    /// The keys of all groups in their order. The table is empty afterwards.
-    pub(super) fn take_keys(&mut self) -> ArrayRef {
-        let bytes: usize = self.entries.iter().map(|entry| entry.len as usize).sum();
-        let mut builder = BinaryBuilder::with_capacity(self.entries.len(), bytes);
-        for (group, entry) in self.entries.iter().enumerate() {
+    /// The numbers of all keys, ascending.
+    pub(super) fn groups(&self) -> Vec<usize> {
+        (0..self.entries.len()).filter(|&group| self.entries[group] != Entry::FREE).collect()
+    }
+
+    /// The order of two keys by their bytes; the missing one comes first.
+    pub(super) fn compare(&self, left: usize, right: usize) -> Ordering {
+        let (mut left_room, mut right_room) = ([0; SHORT], [0; SHORT]);
+        self.key(left, &mut left_room).cmp(&self.key(right, &mut right_room))
+    }
+
+    /// The bytes of a key; a short one has no address of its own, so it is put into `room`.
+    fn key<'a>(&'a self, group: usize, room: &'a mut [u8; SHORT]) -> Option<&'a [u8]> {
+        let entry = self.entries[group];
+        match entry.len as usize {
+            _ if self.null == Some(group) => None,
+            len @ 0..=SHORT => {
+                *room = entry.head.to_le_bytes();
+                Some(&room[..len])
+            }
+            _ => Some(self.long_bytes(entry)),
+        }
+    }
+
+    /// The keys of these groups.
+    pub(super) fn keys(&self, groups: &[usize]) -> ArrayRef {
+        let bytes: usize = groups.iter().map(|&group| self.entries[group].len as usize).sum();
+        let mut builder = BinaryBuilder::with_capacity(groups.len(), bytes);
+        for &group in groups {
+            let entry = self.entries[group];
             match entry.len as usize {
                 _ if self.null == Some(group) => builder.append_null(),
                 len @ 0..=SHORT => builder.append_value(&entry.head.to_le_bytes()[..len]),
-                _ => builder.append_value(self.long_bytes(*entry)),
+                _ => builder.append_value(self.long_bytes(entry)),
             }
         }
         let keys = builder.finish();
-        let data_type = self.data_type.clone();
-        *self = TextTable::new(&data_type).expect("it was made for this type");
-        match data_type {
+        match self.data_type {
             DataType::Utf8 => {
                 let (offsets, values, nulls) = keys.into_parts();
                 // SAFETY: every key was a value of a valid utf8 column, and was kept whole.
@@ -220,14 +344,14 @@ fn fold(low: u64, high: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
 
     use arrow::array::{BinaryArray, StringArray};
 
     use super::*;
 
     /// Against a plain map: keys of every length around the limit, zeros at their ends, missing ones, in slices of larger
-    /// arrays, and enough of them to grow the table several times.
+    /// arrays, enough of them to grow the table several times, and every now and then many of them removed.
     #[test]
     fn groups_are_those_of_a_plain_map() {
         let mut table = TextTable::new(&DataType::Binary).expect("bytes");
@@ -237,7 +361,7 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) % end
         };
-        for _ in 0..40 {
+        for round in 0..120 {
             let keys: Vec<Option<Vec<u8>>> = (0..1000)
                 .map(|_| match next(20) {
                     0 => None,
@@ -253,17 +377,28 @@ mod tests {
             let mut groups = Vec::new();
             table.intern(&array.slice(7, 900), &mut groups);
             for (key, &group) in keys[7..907].iter().zip(&groups) {
-                let count = expected.len();
-                assert_eq!(*expected.entry(key.clone()).or_insert(count), group, "key {key:?}");
+                assert_eq!(*expected.entry(key.clone()).or_insert(group), group, "key {key:?}");
+            }
+            assert_eq!(expected.values().collect::<HashSet<_>>().len(), expected.len(), "two keys have one number");
+            if round % 3 == 2 {
+                expected.retain(|_, &mut group| {
+                    let stays = next(3) == 0;
+                    if !stays {
+                        table.remove(group);
+                    }
+                    stays
+                });
             }
         }
         assert_eq!(table.len(), expected.len());
-        let keys = table.take_keys();
+        let groups = table.groups();
+        let keys = table.keys(&groups);
         let keys = keys.as_binary::<i32>();
-        for (key, group) in expected {
-            assert_eq!(keys.is_valid(group).then(|| keys.value(group).to_vec()), key);
-        }
-        assert_eq!(table.len(), 0);
+        let found = groups.iter().enumerate().map(|(row, &group)| {
+            let key = keys.is_valid(row).then(|| keys.value(row).to_vec());
+            (key, group)
+        });
+        assert_eq!(found.collect::<HashMap<_, _>>(), expected);
     }
 
     /// The empty text, a text of a zero byte and a missing text are three keys.
@@ -274,6 +409,6 @@ mod tests {
         let mut groups = Vec::new();
         table.intern(&keys, &mut groups);
         assert_eq!(groups, [0, 1, 2, 0, 1]);
-        assert_eq!(table.take_keys().as_ref(), keys.slice(0, 3).as_ref());
+        assert_eq!(table.keys(&[0, 1, 2]).as_ref(), keys.slice(0, 3).as_ref());
     }
 }

@@ -5,11 +5,12 @@ use std::{collections::BTreeSet, sync::Arc};
 use arrow::datatypes::{Schema, SchemaRef};
 
 use super::{
-    Output, Plan, SinkNode, SourceNode, Target,
-    modes::settle_modes,
+    Plan, SinkNode, SourceNode, Target, WatermarkNode,
+    modes::{check_modes, settle_modes},
     node::build_node,
-    scope::{Rows, Scope},
+    scope::{Finality, Rows, Scope},
     sink::build_sink,
+    time::put_watermark,
 };
 use crate::{
     manifest::{Diagnostics, FileFormat, Input, Manifest, SourceConnector},
@@ -44,29 +45,35 @@ fn assemble(
             None => Arc::clone(schema),
         };
         let name = spec.name.value.clone();
-        scope.publish(
-            &name,
-            None,
-            Rows { schema: Arc::clone(&schema), changing: false, place: spec.name.span.clone() },
-        );
+        let place = spec.name.span.clone();
+        let mut rows = Rows { schema: Arc::clone(&schema), finality: Finality::Final, event_times: Vec::new(), place };
+        let watermark = match &spec.watermark {
+            Some(watermark) => match put_watermark(&mut scope, &name, watermark, &mut rows) {
+                Some(watermark) => Some(watermark),
+                None => continue,
+            },
+            None => None,
+        };
+        scope.publish(&name, None, rows);
         let targets = targets_of(manifest, &name, None);
-        sources.push(SourceNode { name, schema, projection, targets });
+        sources.push(SourceNode { name, schema, projection, watermark, targets });
     }
     let mut nodes = Vec::with_capacity(manifest.transforms.len());
     for spec in &manifest.transforms {
-        let Some((mut node, changing)) = build_node(&mut scope, spec) else { continue };
-        for output in &mut node.outputs {
+        let Some((mut node, outputs)) = build_node(&mut scope, spec) else { continue };
+        for (output, rows) in node.outputs.iter_mut().zip(outputs) {
             output.targets = targets_of(manifest, &node.name, output.outlet.as_deref());
-            let rows = Rows { schema: Arc::clone(&output.schema), changing, place: spec.name.span.clone() };
             scope.publish(&node.name, output.outlet.clone(), rows);
         }
         nodes.push(node);
     }
     let sinks: Vec<SinkNode> = manifest.sinks.iter().filter_map(|spec| build_sink(&mut scope, spec)).collect();
-    let Scope { faults, uses, .. } = scope;
-    let mut plan = faults.into_result(Plan { sources, nodes, sinks, uses })?;
+    let Scope { faults, uses, watermarks, .. } = scope;
+    let mut plan = faults.into_result(Plan { sources, nodes, sinks, uses, watermarks })?;
     settle_modes(&mut plan);
-    Ok(plan)
+    let mut faults = manifest.diagnostics();
+    check_modes(manifest, &plan, &mut faults);
+    faults.into_result(plan)
 }
 
 /// Who names this way out as an input.
@@ -91,6 +98,10 @@ fn projections(manifest: &Manifest, plan: &Plan) -> Vec<Option<Vec<String>>> {
                 Target::Sink(_) => return None,
             }
         }
+        if let Some(watermark) = source.watermark {
+            let WatermarkNode { column, per, .. } = plan.watermarks[watermark];
+            wanted.extend([column].into_iter().chain(per));
+        }
         let fields = source.schema.fields();
         let names = wanted.iter().map(|&column| fields[column].name().clone()).collect();
         (wanted.len() < fields.len()).then_some(names)
@@ -101,11 +112,4 @@ fn projections(manifest: &Manifest, plan: &Plan) -> Vec<Option<Vec<String>>> {
 fn project(schema: &Schema, columns: &[String]) -> SchemaRef {
     let wanted = schema.fields().iter().filter(|field| columns.contains(field.name())).cloned();
     Arc::new(Schema::new(wanted.collect::<Vec<_>>()))
-}
-
-impl Output {
-    /// The only way out of a part without outlets.
-    pub(super) fn only(schema: SchemaRef) -> Self {
-        Output { outlet: None, schema, targets: Vec::new() }
-    }
 }

@@ -59,7 +59,7 @@ fn check_role(scope: &mut Scope<'_>, spec: &CallSpec, function: &Function, roles
     let label = format!("{}.{}", spec.function.value.plugin, function.name);
     let help = match function.role {
         Role::Reducer => format!("a reducer folds groups: write `group_by = [...]` and `reduce = \"{label}\"`"),
-        Role::KeyedState => "this version of Tidemill does not run keyed-state functions yet".to_owned(),
+        Role::KeyedState => format!("it keeps a state per key: write `group_by = [...]` and `update = \"{label}\"`"),
         Role::Transform | Role::Filter | Role::BatchHandler => {
             format!("write `call = \"{label}\"`, without `group_by`")
         }

@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::Plan;
 use crate::{
     manifest::{
-        Aggregate, Input, Manifest, Operation, OutputMode, Over, SinkConnector, SourceConnector, TransformSpec, Trigger,
+        Aggregate, Extent, Gap, Input, Manifest, Operation, OutputMode, SinkConnector, SourceConnector, TransformSpec,
+        Trigger, WatermarkSpec,
     },
     model::type_name,
 };
@@ -57,7 +58,9 @@ pub fn explain(manifest: &Manifest, plan: &Plan) -> Explained {
         name: node.name.to_string(),
         kind: "source",
         inputs: Vec::new(),
-        does: vec![describe_source(&spec.connector)],
+        does: std::iter::once(describe_source(&spec.connector))
+            .chain(spec.watermark.as_ref().map(describe_watermark))
+            .collect(),
         columns: columns(&node.schema, None),
         mode: None,
     });
@@ -127,17 +130,51 @@ fn describe_transform(spec: &TransformSpec) -> Vec<String> {
                 }
                 Aggregate::Reduce(call) => format!("reduce {}", call.function.value),
             });
-            does.push(match group.over {
-                Over::All => "over all rows so far".to_owned(),
-                Over::Batch => "over one batch".to_owned(),
-            });
+            does.push(describe_extent(&group.extent));
+            let lateness = group.allowed_lateness.as_ref();
+            does.extend(lateness.map(|lateness| format!("late rows taken for {:?}", lateness.value)));
+        }
+        Some(Operation::Update(update)) => {
+            let by: Vec<&str> = update.by.iter().map(|key| key.value.as_str()).collect();
+            does.push(format!("update {} by {}", update.call.function.value, by.join(", ")));
+        }
+        Some(Operation::Distinct(distinct)) => {
+            let by: Vec<&str> = distinct.by.iter().map(|key| key.value.as_str()).collect();
+            let within = if distinct.within_watermark { " within the watermark" } else { "" };
+            does.push(format!(
+                "drop duplicates of {}{within}",
+                if by.is_empty() { "all columns".to_owned() } else { by.join(", ") }
+            ));
         }
         None => {}
     }
     let select =
         spec.select.as_ref().map(|list| list.iter().map(|sql| sql.value.as_str()).collect::<Vec<_>>().join(", "));
     does.extend(select.map(|list| format!("select {list}")));
+    does.extend(spec.watermark.as_ref().map(describe_watermark));
     does
+}
+
+fn describe_extent(extent: &Extent) -> String {
+    match extent {
+        Extent::All => "over all rows so far".to_owned(),
+        Extent::Batch => "over one batch".to_owned(),
+        Extent::Batches(batches) => format!("over the last {} batches every {}", batches.size, batches.slide),
+        Extent::Window(window) if window.slide == window.size => {
+            format!("in windows of {:?} on {}", window.size, window.on.value)
+        }
+        Extent::Window(window) => {
+            format!("in windows of {:?} every {:?} on {}", window.size, window.slide, window.on.value)
+        }
+        Extent::Session(session) => match &session.gap {
+            Gap::Fixed(gap) => format!("in sessions with gaps of {gap:?} on {}", session.on.value),
+            Gap::PerRow(gap) => format!("in sessions with gaps of {} seconds on {}", gap.value, session.on.value),
+        },
+    }
+}
+
+fn describe_watermark(watermark: &WatermarkSpec) -> String {
+    format!("watermark {:?} behind {}", watermark.delay, watermark.on.value)
 }
 
 /// A tree from each sink up to its sources. A part that several read from is shown in full once.

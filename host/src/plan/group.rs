@@ -1,27 +1,79 @@
 //! A grouped aggregation: keys and what is folded for each of them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 
 use super::{
-    Fold, Group,
+    Batches, Closing, Columns, Extent, Fold, Gap, Group,
     call::build_call,
     node::{compile, duplicate_column, select_columns},
-    scope::{Rows, Scope},
+    scope::{EventColumn, Finality, Rows, Scope},
+    time::{END, START, event_time},
 };
 use crate::{
     checkpoint::StateLayout,
-    expr::AggregateExpr,
-    manifest::{Aggregate, GroupSpec},
-    model::describe_schema,
+    expr::{AggregateExpr, ScalarExpr},
+    manifest::{self, Aggregate, Diagnostic, GroupSpec, Spanned, TransformSpec},
+    model::{describe_schema, timestamp_type, type_name},
     ports::Role,
+    window::Windows,
 };
 
 /// Compiles a grouped aggregation.
-pub(super) fn build_group(scope: &mut Scope<'_>, spec: &GroupSpec, rows: &Rows) -> Option<Group> {
-    let keys = select_columns(scope, &spec.by, &rows.schema)?;
-    let (fold, results, value) = match &spec.aggregate {
+pub(super) fn build_group(
+    scope: &mut Scope<'_>,
+    spec: &TransformSpec,
+    group: &GroupSpec,
+    rows: &Rows,
+) -> Option<Group> {
+    let keys = select_columns(scope, &group.by, &rows.schema)?;
+    let (fold, results, value) = build_fold(scope, &group.aggregate, rows)?;
+    let (extent, closing) = build_extent(scope, spec, group, &keys, &fold, rows)?;
+    let window = match extent {
+        Extent::Windows { .. } | Extent::Sessions { .. } => [START, END].as_slice(),
+        Extent::Running | Extent::Batch | Extent::Batches(_) => &[],
+    };
+    let window_fields: Vec<Field> = window.iter().map(|name| Field::new(*name, timestamp_type(), false)).collect();
+    let key_fields = keys.schema.fields().iter().map(|field| field.as_ref().clone());
+    let fields: Vec<Field> = window_fields.iter().cloned().chain(key_fields).chain(results).collect();
+    let twice =
+        fields.iter().enumerate().find(|(at, f)| fields[..*at].iter().any(|earlier| earlier.name() == f.name()));
+    if let Some((at, field)) = twice {
+        let at = at - window.len();
+        let place = match &group.aggregate {
+            _ if at < group.by.len() => group.by[at].span.clone(),
+            Aggregate::Sql(list) => list[at - group.by.len()].0.span.clone(),
+            Aggregate::Reduce(call) => call.function.span.clone(),
+        };
+        duplicate_column(scope, field.name(), place);
+        return None;
+    }
+    let key_fields = window_fields.iter().cloned().chain(keys.schema.fields().iter().map(|f| f.as_ref().clone()));
+    let key = describe_schema(&Schema::new(key_fields.collect::<Vec<_>>()));
+    let schema = Arc::new(Schema::new(fields));
+    let extent = with_condition(scope, extent, &group.extent, &schema)?;
+    let layout = StateLayout { key: format!("{key}{}", describe_extent(&group.extent)), value };
+    Some(Group { keys, fold, extent, closing, layout, schema })
+}
+
+/// Adds the condition on which keys stay, which speaks of the columns of the result.
+fn with_condition(
+    scope: &mut Scope<'_>,
+    mut extent: Extent,
+    spec: &manifest::Extent,
+    schema: &Schema,
+) -> Option<Extent> {
+    if let (Extent::Batches(batches), manifest::Extent::Batches(spec)) = (&mut extent, spec)
+        && let Some(keep) = &spec.keep
+    {
+        batches.keep = Some(compile(scope, keep, |sql| ScalarExpr::compile_condition(sql, schema))?);
+    }
+    Some(extent)
+}
+
+fn build_fold(scope: &mut Scope<'_>, aggregate: &Aggregate, rows: &Rows) -> Option<(Fold, Vec<Field>, String)> {
+    match aggregate {
         Aggregate::Sql(list) => {
             let compiled: Vec<Option<AggregateExpr>> = list
                 .iter()
@@ -31,28 +83,144 @@ pub(super) fn build_group(scope: &mut Scope<'_>, spec: &GroupSpec, rows: &Rows) 
             let results: Vec<Field> = aggregates.iter().map(AggregateExpr::field).collect();
             let value = list.iter().map(|(name, sql)| format!("{} = {}", name.value, sql.value));
             let value = value.collect::<Vec<_>>().join(", ");
-            (Fold::Sql(aggregates), results, value)
+            Some((Fold::Sql(aggregates), results, value))
         }
         Aggregate::Reduce(call) => {
             let (call, function) = build_call(scope, call, rows, &[Role::Reducer])?;
             let results = function.output.fields().iter().map(|field| field.as_ref().clone()).collect();
             let value = format!("{} version {}", call.label, function.state_version);
-            (Fold::Reduce(call, function.output), results, value)
+            Some((Fold::Reduce(call, function.output), results, value))
+        }
+    }
+}
+
+/// How far back groups reach, and what closes them.
+fn build_extent(
+    scope: &mut Scope<'_>,
+    spec: &TransformSpec,
+    group: &GroupSpec,
+    keys: &Columns,
+    fold: &Fold,
+    rows: &Rows,
+) -> Option<(Extent, Option<Closing>)> {
+    let lateness = group.allowed_lateness.as_ref().map_or(Duration::ZERO, |lateness| lateness.value);
+    let (extent, closing) = match &group.extent {
+        manifest::Extent::All => {
+            let is_time = |time: usize| keys.expressions.iter().position(|key| key.plain_column() == Some(time));
+            let closing = rows.event_times.iter().find_map(|time| is_time(time.column)).map(Closing::Key);
+            (Extent::Running, closing)
+        }
+        manifest::Extent::Batch => (Extent::Batch, None),
+        manifest::Extent::Batches(spec) => (Extent::Batches(build_batches(scope, group, spec, fold)?), None),
+        manifest::Extent::Window(window) => {
+            let (time, watermark) = event_time(scope, &window.on, rows)?;
+            let windows = Windows::new(window.size, window.slide, window.offset)
+                .expect("the manifest has a slide of more than nothing and at most the size");
+            (Extent::Windows { time, windows }, watermark.map(|_| Closing::End(lateness)))
+        }
+        manifest::Extent::Session(session) => {
+            if group.by.is_empty() {
+                scope.faults.push(
+                    Diagnostic::error(format!("`{}` has sessions without a key", spec.name.value))
+                        .at(session.on.span.clone(), "sessions of what?")
+                        .help("add a key, such as group_by = [\"user\"]; all rows together would be one session without end"),
+                );
+                return None;
+            }
+            let (time, watermark) = event_time(scope, &session.on, rows)?;
+            let gap = match &session.gap {
+                manifest::Gap::Fixed(gap) => Gap::Fixed(*gap),
+                manifest::Gap::PerRow(sql) => Gap::PerRow(build_gap(scope, sql, rows)?),
+            };
+            (Extent::Sessions { time, gap }, watermark.map(|_| Closing::End(lateness)))
         }
     };
-    let key_fields = keys.schema.fields().iter().map(|field| field.as_ref().clone());
-    let fields: Vec<Field> = key_fields.chain(results).collect();
-    let twice =
-        fields.iter().enumerate().find(|(at, f)| fields[..*at].iter().any(|earlier| earlier.name() == f.name()));
-    if let Some((at, field)) = twice {
-        // Keys were checked among themselves, so it is a result.
-        let place = match &spec.aggregate {
-            Aggregate::Sql(list) => list[at - keys.schema.fields().len()].0.span.clone(),
-            Aggregate::Reduce(call) => call.function.span.clone(),
-        };
-        duplicate_column(scope, field.name(), place);
+    if let (Some(lateness), None) = (&group.allowed_lateness, closing) {
+        scope.faults.push(
+            Diagnostic::error(format!("`{}` allows late rows, but no watermark says which are late", spec.name.value))
+                .at(lateness.span.clone(), "")
+                .help("put `watermark = { on = \"COLUMN\", delay = \"10m\" }` on the source and window by that column"),
+        );
         return None;
     }
-    let layout = StateLayout { key: describe_schema(&keys.schema), value };
-    Some(Group { keys, fold, over: spec.over, layout, schema: Arc::new(Schema::new(fields)) })
+    Some((extent, closing))
+}
+
+fn build_batches(
+    scope: &mut Scope<'_>,
+    group: &GroupSpec,
+    spec: &manifest::BatchesSpec,
+    fold: &Fold,
+) -> Option<Batches> {
+    let retracts = match (fold, &group.aggregate) {
+        (Fold::Reduce(call, _), Aggregate::Reduce(_)) => scope.retracts(call),
+        _ => false,
+    };
+    if spec.inverse && !retracts {
+        scope.faults.push(
+            Diagnostic::error(
+                "the inverse of this aggregation is not known, so what leaves a window cannot be taken out",
+            )
+            .at(spec.span.clone(), "inverse = true")
+            .help("take a reducer with a `retract` function, or leave `inverse` out: then each window is merged anew"),
+        );
+        return None;
+    }
+    Some(Batches { size: spec.size, slide: spec.slide, inverse: spec.inverse, keep: None })
+}
+
+fn build_gap(scope: &mut Scope<'_>, sql: &Spanned<String>, rows: &Rows) -> Option<ScalarExpr> {
+    let gap = compile(scope, sql, |text| ScalarExpr::compile(text, &rows.schema))?;
+    let data_type = gap.field().data_type().clone();
+    if !data_type.is_numeric() {
+        scope.faults.push(
+            Diagnostic::error(format!(
+                "a gap is a duration or a number of seconds, but this is {}",
+                type_name(&data_type)
+            ))
+            .at(sql.span.clone(), "")
+            .help("write gap = \"30s\", or an expression such as \"case when kind = 'slow' then 60 else 5 end\""),
+        );
+        return None;
+    }
+    Some(gap.cast(&DataType::Float64))
+}
+
+/// What of an extent the columns of the key do not tell, but the meaning of the state depends on.
+fn describe_extent(extent: &manifest::Extent) -> String {
+    match extent {
+        manifest::Extent::All | manifest::Extent::Batch => String::new(),
+        manifest::Extent::Batches(batches) => {
+            let inverse = if batches.inverse { " with inverse" } else { "" };
+            format!(" (the last {} batches every {}{inverse})", batches.size, batches.slide)
+        }
+        manifest::Extent::Window(window) => {
+            format!(
+                " (windows of {:?} every {:?} from {} us on {})",
+                window.size, window.slide, window.offset, window.on.value
+            )
+        }
+        manifest::Extent::Session(session) => format!(" (sessions on {})", session.on.value),
+    }
+}
+
+/// The columns of a group's result that hold event time.
+pub(super) fn event_times_of(group: &Group, rows: &Rows) -> Vec<EventColumn> {
+    // All watermarks of a pipeline move together, so any delay above will do.
+    let Some(delay) = rows.event_times.first().map(|time| time.delay) else { return Vec::new() };
+    match group.closing {
+        Some(Closing::End(_)) => vec![EventColumn { column: 0, delay }, EventColumn { column: 1, delay }],
+        Some(Closing::Key(column)) => vec![EventColumn { column, delay }],
+        None => Vec::new(),
+    }
+}
+
+/// Whether the rows of a group's result may be replaced by later ones.
+pub(super) fn finality_of(group: &Group) -> Finality {
+    match (&group.extent, group.closing) {
+        (Extent::Batch | Extent::Batches(_), _) => Finality::Final,
+        (Extent::Sessions { .. }, closing) => Finality::Sessions { closing: closing.is_some() },
+        (_, Some(_)) => Finality::Closing,
+        (_, None) => Finality::Changing,
+    }
 }

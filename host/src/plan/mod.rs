@@ -5,23 +5,28 @@
 
 mod build;
 mod call;
+mod distinct;
 mod explain;
 mod group;
 mod modes;
 mod node;
 mod scope;
 mod sink;
+mod time;
+mod update;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use arrow::datatypes::SchemaRef;
 
 use crate::{
     checkpoint::StateLayout,
     expr::{AggregateExpr, ScalarExpr},
-    manifest::{OutputMode, Over},
-    model::PartName,
+    manifest::OutputMode,
+    model::{Epoch, PartName},
     ports::{FunctionUse, UseIndex},
+    watermark::Lateness,
+    window::Windows,
 };
 
 pub use build::build;
@@ -38,6 +43,21 @@ pub struct Plan {
     pub sinks: Vec<SinkNode>,
     /// For each plugin of the manifest, the functions the pipeline uses; calls refer to them by position.
     pub uses: Vec<Vec<FunctionUse>>,
+    /// The inputs whose event time is followed.
+    pub watermarks: Vec<WatermarkNode>,
+}
+
+/// An input whose event time is followed, where its rows leave a source or transform.
+#[derive(Debug, Clone)]
+pub struct WatermarkNode {
+    /// The source or transform.
+    pub part: PartName,
+    /// The column of event times.
+    pub column: usize,
+    /// The column by whose values the input is partitioned.
+    pub per: Option<usize>,
+    /// How late its rows may be.
+    pub lateness: Lateness,
 }
 
 /// A source and where its rows go.
@@ -49,6 +69,8 @@ pub struct SourceNode {
     pub schema: SchemaRef,
     /// The names of these columns, when they are not all.
     pub projection: Option<Vec<String>>,
+    /// Its watermark, by position in [`Plan::watermarks`].
+    pub watermark: Option<usize>,
     /// Where its rows go.
     pub targets: Vec<Target>,
 }
@@ -75,16 +97,21 @@ pub struct Node {
     pub barrier: Option<Barrier>,
     /// What is done with each batch that comes out of the barrier.
     pub after: Vec<Step>,
-    /// Its ways out: one, or one for each outlet of a batch handler.
+    /// Its ways out: one, or one for each outlet of a batch handler. What a watermark closes may have a second one, for late
+    /// rows.
     pub outputs: Vec<Output>,
-    /// In which modes its rows are wanted below. More than one only where a running total is above.
+    /// Its watermark, by position in [`Plan::watermarks`].
+    pub watermark: Option<usize>,
+    /// In which mode its barrier takes the rows of a result above it.
+    pub takes: OutputMode,
+    /// In which modes its rows are wanted below. More than one only where a result above is kept.
     pub modes: BTreeSet<OutputMode>,
 }
 
 /// A way out of a node.
 #[derive(Clone)]
 pub struct Output {
-    /// The outlet's name; none for the only way out.
+    /// The outlet's name; none for the main way out.
     pub outlet: Option<String>,
     /// The columns.
     pub schema: SchemaRef,
@@ -138,24 +165,156 @@ pub struct Call {
 #[derive(Clone)]
 pub enum Barrier {
     /// By key.
-    Group(Group),
+    Group(Box<Group>),
+    /// By key, of which the first row goes on.
+    Distinct(Distinct),
+    /// By key, for a function that keeps a state of each.
+    Update(Update),
     /// In one batch, for a batch handler.
     Handle(Call),
+}
+
+impl Barrier {
+    /// How its state is laid out; none when nothing is kept from epoch to epoch.
+    pub fn layout(&self) -> Option<&StateLayout> {
+        match self {
+            Barrier::Group(group) => Some(&group.layout).filter(|_| !matches!(group.extent, Extent::Batch)),
+            Barrier::Distinct(distinct) => Some(&distinct.layout),
+            Barrier::Update(update) => Some(&update.layout),
+            Barrier::Handle(_) => None,
+        }
+    }
+
+    /// Whether a watermark closes what it keeps.
+    pub fn closes(&self) -> bool {
+        match self {
+            Barrier::Group(group) => group.closing.is_some(),
+            Barrier::Distinct(distinct) => distinct.forget.is_some(),
+            Barrier::Update(update) => update.time.is_some(),
+            Barrier::Handle(_) => false,
+        }
+    }
 }
 
 /// A grouped aggregation.
 #[derive(Clone)]
 pub struct Group {
-    /// The key columns.
+    /// The key columns of the manifest.
     pub keys: Columns,
     /// What is kept for each key, and what comes of it.
     pub fold: Fold,
     /// How far back a group reaches.
-    pub over: Over,
+    pub extent: Extent,
+    /// When a group is over; none for groups that no watermark closes.
+    pub closing: Option<Closing>,
     /// How its state is laid out.
     pub layout: StateLayout,
-    /// The key columns, then the results.
+    /// The window, the key columns, then the results.
     pub schema: SchemaRef,
+}
+
+/// How far back a group reaches.
+#[derive(Clone)]
+pub enum Extent {
+    /// All rows so far.
+    Running,
+    /// The rows of one epoch.
+    Batch,
+    /// The rows of the last epochs.
+    Batches(Batches),
+    /// A window of event time.
+    Windows {
+        /// The event time of a row.
+        time: ScalarExpr,
+        /// The windows.
+        windows: Windows,
+    },
+    /// Rows that follow each other closely in event time.
+    Sessions {
+        /// The event time of a row.
+        time: ScalarExpr,
+        /// After how long without a row it is over.
+        gap: Gap,
+    },
+}
+
+/// A window over the last epochs.
+#[derive(Clone)]
+pub struct Batches {
+    /// How many epochs it has.
+    pub size: u64,
+    /// After how many epochs the next one ends.
+    pub slide: u64,
+    /// Whether what leaves is taken out by the reducer's inverse, instead of merging the whole window anew.
+    pub inverse: bool,
+    /// Which keys stay, of the columns of the result.
+    pub keep: Option<ScalarExpr>,
+}
+
+impl Batches {
+    /// Whether a window ends with this epoch.
+    pub fn ends_at(&self, epoch: Epoch) -> bool {
+        (epoch.number() + 1).is_multiple_of(self.slide)
+    }
+}
+
+/// After how long without a row a session is over.
+#[derive(Clone)]
+pub enum Gap {
+    /// Always the same.
+    Fixed(Duration),
+    /// Seconds, for each row.
+    PerRow(ScalarExpr),
+}
+
+/// When a group is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closing {
+    /// At the end of its window. It still takes late rows for so long.
+    End(Duration),
+    /// When the event time in this key column is complete.
+    Key(usize),
+}
+
+/// The first row of each key.
+#[derive(Clone)]
+pub struct Distinct {
+    /// The key columns.
+    pub keys: Columns,
+    /// When a key is forgotten; none for never.
+    pub forget: Option<Forget>,
+    /// The column of event times by which a row is late.
+    pub time: Option<usize>,
+    /// How its state is laid out.
+    pub layout: StateLayout,
+}
+
+/// A function that keeps a state of each key.
+#[derive(Clone)]
+pub struct Update {
+    /// The key columns, as the function wants them.
+    pub keys: Columns,
+    /// The function, and the columns of its rows.
+    pub call: Call,
+    /// The version of its state.
+    pub version: u32,
+    /// Whether every known key is visited in every epoch.
+    pub visit_all: bool,
+    /// The column of event times by which a row is late.
+    pub time: Option<usize>,
+    /// Key columns, then the function's columns.
+    pub shuffled: SchemaRef,
+    /// How its state is laid out.
+    pub layout: StateLayout,
+}
+
+/// When a key is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forget {
+    /// When the event time in this key column is complete.
+    Key(usize),
+    /// When the watermark has passed the event time of its first row by so much.
+    After(Duration),
 }
 
 /// What is kept for each key, and what comes of it.

@@ -1,10 +1,11 @@
 //! What a part sees while the plan is built: the columns of its inputs, the places they come from, and the list of
 //! faults.
 
-use std::{collections::HashMap, ops::Range, sync::Arc};
+use std::{collections::HashMap, ops::Range, sync::Arc, time::Duration};
 
 use arrow::datatypes::{Schema, SchemaRef};
 
+use super::{Call, WatermarkNode};
 use crate::{
     manifest::{Diagnostic, Diagnostics, Input, Manifest, Spanned},
     model::{PartName, describe_schema},
@@ -16,10 +17,35 @@ use crate::{
 pub(super) struct Rows {
     /// The columns.
     pub(super) schema: SchemaRef,
-    /// Whether a running total is above, so that a row may replace an earlier one.
-    pub(super) changing: bool,
+    /// Whether a row may replace an earlier one.
+    pub(super) finality: Finality,
+    /// The columns that hold the event time of a watermark.
+    pub(super) event_times: Vec<EventColumn>,
     /// Where the part is named in the manifest.
     pub(super) place: Range<usize>,
+}
+
+/// A column that holds the event time of a watermark, by position, and how late its rows may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct EventColumn {
+    pub(super) column: usize,
+    pub(super) delay: Duration,
+}
+
+/// Whether a row may replace an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Finality {
+    /// Each row is a fact for itself.
+    Final,
+    /// A running total is above, or windows that nothing closes.
+    Changing,
+    /// Groups are above that a watermark closes: then their rows are final.
+    Closing,
+    /// Sessions are above, which may grow and merge until a watermark closes them; without one they never are final.
+    Sessions {
+        /// Whether a watermark closes them.
+        closing: bool,
+    },
 }
 
 /// The plan under construction.
@@ -28,6 +54,7 @@ pub(super) struct Scope<'a> {
     pub(super) plugins: &'a [Arc<dyn Plugin>],
     pub(super) faults: Diagnostics,
     pub(super) uses: Vec<Vec<FunctionUse>>,
+    pub(super) watermarks: Vec<WatermarkNode>,
     known: HashMap<Input, Rows>,
     outlets: HashMap<PartName, Vec<String>>,
 }
@@ -39,6 +66,7 @@ impl<'a> Scope<'a> {
             plugins,
             faults: manifest.diagnostics(),
             uses: vec![Vec::new(); plugins.len()],
+            watermarks: Vec::new(),
             known: HashMap::new(),
             outlets: HashMap::new(),
         }
@@ -73,7 +101,14 @@ impl<'a> Scope<'a> {
         }
         let schemas: Vec<&SchemaRef> = all.iter().map(|rows| &rows.schema).collect();
         let schema = widest(&schemas);
-        Some(Rows { schema, changing: all.iter().any(|rows| rows.changing), ..first })
+        // What one input promises, a row of another may break.
+        let event_times = first.event_times.iter().copied();
+        let in_all =
+            |time: &EventColumn| all.iter().all(|rows| rows.event_times.iter().any(|t| t.column == time.column));
+        let event_times = event_times.filter(in_all).collect();
+        let finality =
+            all.iter().map(|rows| rows.finality).find(|&one| one != Finality::Final).unwrap_or(Finality::Final);
+        Some(Rows { schema, finality, event_times, ..first })
     }
 
     fn rows_of(&mut self, input: &Spanned<Input>) -> Option<Rows> {
@@ -87,10 +122,10 @@ impl<'a> Scope<'a> {
                 .help(format!("write one of: {}", quoted(outlets, |outlet| format!("{part}.{outlet}")))),
             (Some(outlet), Some(outlets)) => Diagnostic::error(format!("`{part}` has no outlet `{outlet}`"))
                 .help(format!("write one of: {}", quoted(outlets, |outlet| format!("{part}.{outlet}")))),
-            (Some(_), None) if self.is_known(part) => {
-                Diagnostic::error(format!("`{part}` has no outlets; only batch handlers do"))
-                    .help(format!("write \"{part}\""))
-            }
+            (Some(_), None) if self.is_known(part) => Diagnostic::error(format!(
+                "`{part}` has no outlets; only batch handlers do, and what a watermark closes"
+            ))
+            .help(format!("write \"{part}\"")),
             // The part itself is at fault, and its fault is on the list.
             _ => return None,
         };
@@ -100,6 +135,12 @@ impl<'a> Scope<'a> {
 
     fn is_known(&self, part: &PartName) -> bool {
         self.known.contains_key(&Input { part: part.clone(), outlet: None })
+    }
+
+    /// Whether the reducer behind a call has an inverse.
+    pub(super) fn retracts(&self, call: &Call) -> bool {
+        let name = &self.uses[call.plugin][call.used.0].function;
+        self.plugins[call.plugin].description().function(name).is_some_and(|function| function.retracts)
     }
 
     /// Registers a use of a function; the same function with the same config is one use.

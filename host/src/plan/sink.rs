@@ -6,10 +6,11 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::{
     SinkNode,
-    scope::{Rows, Scope},
+    modes::settle_mode,
+    scope::{Finality, Rows, Scope},
 };
 use crate::{
-    manifest::{Diagnostic, FilesSink, OutputFormat, OutputMode, SinkConnector, SinkSpec, Spanned},
+    manifest::{Diagnostic, FilesSink, OutputFormat, OutputMode, SinkConnector, SinkSpec},
     model::describe_schema,
 };
 
@@ -26,36 +27,19 @@ pub(super) fn build_sink(scope: &mut Scope<'_>, spec: &SinkSpec) -> Option<SinkN
         return None;
     }
     let rows = match dead_letters {
-        true => Rows { schema: dead_letter_schema(), changing: false, place: spec.inputs[0].span.clone() },
+        true => Rows {
+            schema: dead_letter_schema(),
+            finality: Finality::Final,
+            event_times: Vec::new(),
+            place: spec.inputs[0].span.clone(),
+        },
         false => scope.union(&spec.name.value, &spec.inputs)?,
     };
-    let mode = settle_mode(scope, spec, &rows)?;
+    let mode = settle_mode(scope, &format!("sink `{}`", spec.name.value), spec.mode.as_ref(), &rows)?;
     if let SinkConnector::Files(files) = &spec.connector {
         check_files(scope, spec, files, mode, &rows)?;
     }
     Some(SinkNode { name: spec.name.value.clone(), mode, schema: rows.schema, dead_letters })
-}
-
-/// The mode that was asked for, if the rows can be had in it, or else the one that fits.
-fn settle_mode(scope: &mut Scope<'_>, spec: &SinkSpec, rows: &Rows) -> Option<OutputMode> {
-    let Some(Spanned { value: mode, span }) = &spec.mode else {
-        return Some(if rows.changing { OutputMode::Update } else { OutputMode::Append });
-    };
-    let fault = match (mode, rows.changing) {
-        (OutputMode::Append, true) => Diagnostic::error(format!(
-            "sink `{}` cannot have mode `append`: its rows come from a running total, and no row of it is ever final",
-            spec.name.value
-        ))
-        .help("take mode \"update\" for the rows that changed or \"complete\" for all rows, or group with over = \"batch\""),
-        (OutputMode::Complete, false) => Diagnostic::error(format!(
-            "sink `{}` cannot have mode `complete`: there is no running total above it, so all rows so far are not kept anywhere",
-            spec.name.value
-        ))
-        .help("take mode \"append\""),
-        _ => return Some(*mode),
-    };
-    scope.faults.push(fault.at(span.clone(), "").also(rows.place.clone(), "its rows come from here"));
-    None
 }
 
 fn check_files(scope: &mut Scope<'_>, spec: &SinkSpec, files: &FilesSink, mode: OutputMode, rows: &Rows) -> Option<()> {
@@ -68,7 +52,10 @@ fn check_files(scope: &mut Scope<'_>, spec: &SinkSpec, files: &FilesSink, mode: 
             ))
             .at(span, "")
             .also(rows.place.clone(), "its rows come from here")
-            .help("group with over = \"batch\" for the results of each epoch, or send the running total to the console or memory"),
+            .help(
+                "group with over = \"batch\" for the results of each epoch, or by a window that a watermark closes; or send the \
+                 running total to the console or memory",
+            ),
         );
         return None;
     }

@@ -13,11 +13,11 @@ use crate::{
 pub enum ChunkKind {
     /// Rows that replace or add to earlier rows with the same key.
     Delta,
-    /// All rows of the stage: everything stored before is void.
+    /// All rows of the bucket: everything stored of it before is void.
     Snapshot,
 }
 
-/// A change of one keyed stage's state in one epoch: rows of key and state columns, and a last boolean column
+/// A change of one bucket of a keyed stage's state in one epoch: rows of key and state columns, and a last boolean column
 /// that is true where the key is gone.
 ///
 /// State travels in chunks, not row by row, because many small values cost the store far more than one big one.
@@ -25,17 +25,30 @@ pub enum ChunkKind {
 pub struct StateChunk {
     /// The stage the state belongs to.
     pub stage: PartName,
+    /// The bucket of the stage, by number.
+    pub bucket: usize,
     /// Addition or replacement.
     pub kind: ChunkKind,
     /// The rows.
     pub rows: Vec<RecordBatch>,
 }
 
+/// Reads stored state back, from several threads at once.
+pub trait StateReader: Sync {
+    /// Hands over the state of a bucket, oldest chunk first: a later row with the same key replaces an earlier one.
+    fn load_state(
+        &self,
+        stage: &PartName,
+        bucket: usize,
+        receiver: &mut dyn FnMut(RecordBatch) -> Result<(), CheckpointError>,
+    ) -> Result<(), CheckpointError>;
+}
+
 /// The durable memory of a pipeline.
 ///
 /// Laws: `write_plan` and `commit` are durable when they return, and atomic: after a crash either all of it is
 /// there or nothing.
-pub trait CheckpointStore: Send {
+pub trait CheckpointStore: StateReader + Send {
     /// The last committed epoch with everything that was committed with it; none for a new pipeline.
     fn committed(&self) -> Result<Option<Committed>, CheckpointError>;
 
@@ -55,13 +68,6 @@ pub trait CheckpointStore: Send {
 
     /// The ranges of all committed epochs of a source, oldest first.
     fn history(&self, source: &PartName) -> Result<Vec<Range>, CheckpointError>;
-
-    /// Hands over the state of a stage, oldest chunk first: a later row with the same key replaces an earlier one.
-    fn load_state(
-        &self,
-        stage: &PartName,
-        receiver: &mut dyn FnMut(RecordBatch) -> Result<(), CheckpointError>,
-    ) -> Result<(), CheckpointError>;
 
     /// The stages that have state.
     fn stages_with_state(&self) -> Result<Vec<PartName>, CheckpointError>;

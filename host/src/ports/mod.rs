@@ -3,12 +3,14 @@
 
 mod checkpoint;
 mod clock;
+mod keyed_state;
 mod plugin;
 mod sink;
 mod source;
 
-pub use checkpoint::{CheckpointError, CheckpointStore, ChunkKind, StateChunk};
+pub use checkpoint::{CheckpointError, CheckpointStore, ChunkKind, StateChunk, StateReader};
 pub use clock::{Clock, Wake};
+pub use keyed_state::{GroupTimer, KeyedOutcome, KeyedWork, Timer};
 pub use plugin::{
     CallError, CallScope, Description, Function, FunctionUse, HandlerOutput, Instance, LoadError, Outlet, Plugin,
     PluginLoader, Role, Transformed, UseIndex,

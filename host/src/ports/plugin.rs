@@ -8,6 +8,7 @@ use arrow::{
     datatypes::SchemaRef,
 };
 
+use super::{KeyedOutcome, KeyedWork};
 use crate::{
     manifest::Limits,
     model::{Digest, Epoch, ProcessingTime},
@@ -185,6 +186,22 @@ pub trait Instance: Send {
 
     /// Turns states into output columns.
     fn finish(&mut self, function: UseIndex, states: &BinaryArray) -> Result<RecordBatch, CallError>;
+
+    /// Runs a keyed state's function for some keys of an epoch.
+    ///
+    /// Laws: the outcome has a state for each key, and all else in it belongs to one of them; what breaks this is a
+    /// [`CallError::Contract`]. After an error nothing of the call counts: the states are those that were handed in. An
+    /// epoch's keys may come in several calls, each key in one of them; an epoch that is run again makes the same calls.
+    fn update(&mut self, function: UseIndex, work: &KeyedWork<'_>) -> Result<KeyedOutcome, CallError>;
+
+    /// Rewrites states that an older version of a keyed state's function has left, row by row. Migrating removes nothing:
+    /// where there was a state there is one afterwards, or the call fails with [`CallError::Contract`].
+    fn migrate(
+        &mut self,
+        function: UseIndex,
+        from_version: u32,
+        states: &BinaryArray,
+    ) -> Result<BinaryArray, CallError>;
 
     /// Calls a batch handler.
     fn handle(&mut self, function: UseIndex, input: &RecordBatch) -> Result<Vec<HandlerOutput>, CallError>;

@@ -1,21 +1,23 @@
 //! One epoch, from the plan to the acknowledgement.
 
-use arrow::{array::RecordBatch, compute::concat_batches};
+use arrow::compute::concat_batches;
 
 use super::{
-    Durations, Pipeline, Progress, RunError, SinkProgress, SourceProgress, StateProgress,
-    gathered::Gathered,
+    Durations, EventTimeProgress, Pipeline, Progress, RunError, SinkProgress, SourceProgress, StateProgress,
+    gathered::{Gathered, Keys},
     progress::offset_json,
     receiver::{SplitReceiver, Taken},
+    reconcile::leads_by_part,
     workers::run_in_order,
 };
 use crate::{
-    checkpoint::{Committed, EpochPlan, SinkAction},
-    manifest::Over,
-    model::{PartName, ProcessingTime},
-    operator::{Merged, OperatorError, Partial, Pipe},
-    plan::Barrier,
+    checkpoint::{Committed, EpochPlan, EventTimes, SinkAction},
+    manifest::{OutputMode, Trigger},
+    model::{EventTime, PartName, ProcessingTime},
+    operator::{KeyedState, Merged, OperatorError, Pipe, Shuffled, Times},
+    plan::{Barrier, Extent, Node},
     ports::{CallScope, Range, Split, StateChunk},
+    watermark::{EpochWatermarks, TooManyPartitions, Tracker},
 };
 
 impl Pipeline {
@@ -31,7 +33,7 @@ impl Pipeline {
         let batch_time = self.environment.clock.now();
         let ranges = self.choose_ranges(batch_time)?;
         durations.latest_offset = self.millis_since(started);
-        if ranges.is_empty() {
+        if ranges.is_empty() && !self.has_something_to_close(batch_time) {
             return Ok(None);
         }
         let plan = self.plan_epoch(ranges, batch_time);
@@ -40,6 +42,26 @@ impl Pipeline {
         durations.wal_commit = self.millis_since(before);
         let write = vec![SinkAction::Write; self.sinks.len()];
         self.run_planned(&plan, &write, durations, started).map(Some)
+    }
+
+    /// Whether an epoch without rows is worth running: when the watermark has moved past what the last one closed and
+    /// there is a stage that closes by it, when the time of a key has come, or when batches are counted. The trigger once runs no epoch on top of the one that was asked for.
+    fn has_something_to_close(&self, now: ProcessingTime) -> bool {
+        let closes = |node: &Node| match &node.barrier {
+            Some(Barrier::Group(_)) if node.modes.contains(&OutputMode::Complete) => false,
+            Some(barrier) => barrier.closes(),
+            None => false,
+        };
+        // Windows over the last batches count those without rows too, one for each tick.
+        let counts = |node: &Node| matches!(&node.barrier, Some(Barrier::Group(group)) if matches!(group.extent, Extent::Batches(_)));
+        let ticks = matches!(self.prepared.manifest.trigger, Trigger::Every(_));
+        if ticks && self.prepared.plan.nodes.iter().any(counts) {
+            return true;
+        }
+        let moved = self.watermarks.at(now) > self.closed;
+        let is_due = |state: &KeyedState| state.next_due().is_some_and(|due| due <= now);
+        self.prepared.manifest.trigger != Trigger::Once
+            && ((moved && self.prepared.plan.nodes.iter().any(closes)) || self.states.values().any(is_due))
     }
 
     fn choose_ranges(&mut self, now: ProcessingTime) -> Result<Vec<(PartName, Range)>, RunError> {
@@ -61,7 +83,8 @@ impl Pipeline {
         // Any number will do as long as it is written down: the epoch is run again with the same.
         let seed = (batch_time.micros() as u64) ^ self.next.number().rotate_left(32);
         let (manifest, modules) = (self.prepared.digest, self.modules());
-        EpochPlan { epoch: self.next, ranges, batch_time, seed, manifest, modules }
+        let watermarks = EpochWatermarks { late: self.closed, closed: self.watermarks.at(batch_time) };
+        EpochPlan { epoch: self.next, ranges, batch_time, watermarks, seed, manifest, modules }
     }
 
     fn modules(&self) -> Vec<(String, crate::model::Digest)> {
@@ -78,12 +101,12 @@ impl Pipeline {
         started: std::time::Duration,
     ) -> Result<Progress, RunError> {
         let scope = scope_of(plan);
-        self.workers.iter_mut().try_for_each(|worker| worker.enter(&scope))?;
+        self.workers.iter_mut().try_for_each(|worker| worker.enter(&scope, plan.watermarks.late))?;
         let before = self.environment.clock.elapsed();
         let mut gathered = Gathered::new(plan.epoch, actions);
         let ran = self.begin_sinks(&gathered).and_then(|()| {
             self.read_sources(plan, &mut gathered)?;
-            let chunks = self.run_barriers(&scope, &mut gathered)?;
+            let chunks = self.run_barriers(plan, &mut gathered)?;
             gathered.report_dead_letters();
             Ok(chunks)
         });
@@ -95,14 +118,16 @@ impl Pipeline {
             }
         };
         durations.add_batch = self.millis_since(before);
+        let watermarks = self.advance(plan, &gathered)?;
         let before = self.environment.clock.elapsed();
         self.commit_sinks(plan, &gathered)?;
         durations.commit_sinks = self.millis_since(before);
         let before = self.environment.clock.elapsed();
-        self.store.commit(&self.committed(plan), &plan.ranges, &chunks)?;
+        self.store.commit(&self.committed(plan, &watermarks), &plan.ranges, &chunks)?;
         durations.commit_offsets = self.millis_since(before);
         self.acknowledge(plan)?;
         self.next = plan.epoch.next();
+        (self.watermarks, self.closed) = (watermarks, plan.watermarks.closed);
         durations.trigger_execution = self.millis_since(started);
         Ok(self.progress(plan, &gathered, durations))
     }
@@ -150,51 +175,63 @@ impl Pipeline {
     }
 
     /// Every point where rows come together, each after those above it.
-    fn run_barriers(&mut self, scope: &CallScope, gathered: &mut Gathered) -> Result<Vec<StateChunk>, RunError> {
+    fn run_barriers(&mut self, plan: &EpochPlan, gathered: &mut Gathered) -> Result<Vec<StateChunk>, RunError> {
         let mut chunks = Vec::new();
         for node in 0..self.prepared.plan.nodes.len() {
             match &self.prepared.plan.nodes[node].barrier {
                 None => {}
-                Some(Barrier::Group(_)) => chunks.extend(self.merge_groups(node, scope, gathered)?),
-                Some(Barrier::Handle(_)) => self.call_handler(node, scope, gathered)?,
+                Some(Barrier::Handle(_)) => self.call_handler(node, &scope_of(plan), gathered)?,
+                Some(Barrier::Group(_) | Barrier::Distinct(_) | Barrier::Update(_)) => {
+                    self.run_keyed(node, plan, gathered, &mut chunks)?
+                }
             }
         }
         Ok(chunks)
     }
 
-    fn merge_groups(
+    fn run_keyed(
         &mut self,
         node: usize,
-        scope: &CallScope,
+        plan: &EpochPlan,
         gathered: &mut Gathered,
-    ) -> Result<Option<StateChunk>, RunError> {
-        let partials: Vec<Partial> = gathered.partials.remove(&node).unwrap_or_default();
-        let state = self.states.get_mut(&node).expect("every grouped aggregation has its state since the start");
-        let modes = &self.prepared.plan.nodes[node].modes;
-        let shared: &crate::operator::KeyedState = state;
-        let merge = |pipe: &mut Pipe, shard: usize| {
-            pipe.start_task(scope, barrier_task(node, shard));
-            let Some(Merged { results, changes }) = shared.merge(shard, &partials, modes, pipe.calls())? else {
-                return Ok(None);
-            };
+        chunks: &mut Vec<StateChunk>,
+    ) -> Result<(), RunError> {
+        let input: Vec<Shuffled> = gathered.shuffled.remove(&node).unwrap_or_default();
+        let state = &self.states[&node];
+        let (modes, store) = (&self.prepared.plan.nodes[node].modes, self.store.as_ref());
+        let scope = scope_of(plan);
+        let times = Times { epoch: plan.epoch, watermarks: plan.watermarks, now: plan.batch_time, modes };
+        let run = |pipe: &mut Pipe, bucket: usize| {
+            pipe.start_task(&scope, barrier_task(node, bucket));
+            let merged = state.run(bucket, &input, &times, pipe.calls(), store)?;
+            let Merged { results, chunk, updated, removed } = merged;
             for (mode, rows) in results {
-                pipe.push_from_barrier(node, 0, rows, shared.mode_tag(mode))?;
+                pipe.push_from_barrier(node, 0, rows, mode)?;
             }
-            Ok::<_, RunError>(Some((changes, pipe.finish_task()?)))
+            Ok::<_, RunError>((Keys { updated, removed, late: 0 }, chunk, pipe.finish_task()?))
         };
-        let rows: usize = partials.iter().map(Partial::rows).sum();
+        let rows: usize = input.iter().map(Shuffled::rows).sum();
+        let busy = state.busy(&input, &times);
         // Below some thousands of rows, threads would cost more than they save.
-        let workers = if rows < 4096 { 1 } else { self.workers.len() };
-        let mut changes = Vec::new();
+        let workers = if rows.max(state.keys_of(&busy, &times)) < 4096 { 1 } else { self.workers.len() };
         let (sinks, sink_nodes) = (&mut self.sinks, &self.prepared.plan.sinks);
-        run_in_order(&mut self.workers[..workers], (0..shared.shards()).collect(), merge, |merged| {
-            let Some((changed, outcome)) = merged else { return Ok(()) };
-            changes.push(changed);
+        run_in_order(&mut self.workers[..workers], busy, run, |(did, chunk, outcome)| {
+            let keys = gathered.keys.entry(node).or_default();
+            keys.updated += did.updated;
+            keys.removed += did.removed;
+            chunks.extend(chunk);
             gathered.take(outcome, sinks, sink_nodes)
+        })
+    }
+
+    /// How far event time is complete after an epoch.
+    fn advance(&self, plan: &EpochPlan, gathered: &Gathered) -> Result<Tracker, RunError> {
+        let mut watermarks = self.watermarks.clone();
+        watermarks.raise(plan.watermarks.closed);
+        watermarks.observe(&gathered.observed(), plan.batch_time).map_err(|TooManyPartitions { input }| {
+            RunError::Partitions { part: self.prepared.plan.watermarks[input].part.clone() }
         })?;
-        let updated: usize = changes.iter().map(RecordBatch::num_rows).sum();
-        gathered.updated_keys.insert(node, updated as u64);
-        Ok(state.chunk(changes)?)
+        Ok(watermarks)
     }
 
     fn call_handler(&mut self, node: usize, scope: &CallScope, gathered: &mut Gathered) -> Result<(), RunError> {
@@ -227,18 +264,21 @@ impl Pipeline {
         Ok(())
     }
 
-    fn committed(&self, plan: &EpochPlan) -> Committed {
-        let layouts = self.prepared.plan.nodes.iter().filter_map(|node| match &node.barrier {
-            Some(Barrier::Group(group)) if group.over == Over::All => Some((node.name.clone(), group.layout.clone())),
-            _ => None,
-        });
+    fn committed(&self, plan: &EpochPlan, watermarks: &Tracker) -> Committed {
+        let layout = |node: &Node| Some((node.name.clone(), node.barrier.as_ref()?.layout()?.clone()));
         Committed {
             epoch: plan.epoch,
             batch_time: plan.batch_time,
+            event_time: EventTimes {
+                closed: plan.watermarks.closed,
+                next: watermarks.current(),
+                policy: watermarks.policy(),
+                leads: leads_by_part(&self.prepared.plan, watermarks),
+            },
             manifest: plan.manifest,
             modules: plan.modules.clone(),
             sinks: self.prepared.plan.sinks.iter().map(|node| node.name.clone()).collect(),
-            layouts: layouts.collect(),
+            layouts: self.prepared.plan.nodes.iter().filter_map(layout).collect(),
         }
     }
 
@@ -265,10 +305,20 @@ impl Pipeline {
                 num_input_rows: gathered.input_rows.get(&at).copied().unwrap_or(0),
             }
         });
-        let state_operators = self.states.iter().map(|(node, state)| StateProgress {
-            operator_name: this.nodes[*node].name.to_string(),
-            num_rows_total: state.keys() as u64,
-            num_rows_updated: gathered.updated_keys.get(node).copied().unwrap_or(0),
+        let state_operators = self.states.iter().map(|(node, state)| {
+            let keys = gathered.keys.get(node).copied().unwrap_or_default();
+            StateProgress {
+                operator_name: this.nodes[*node].name.to_string(),
+                num_rows_total: state.keys() as u64,
+                num_rows_updated: keys.updated as u64,
+                num_rows_removed: keys.removed as u64,
+                num_rows_dropped_by_watermark: keys.late as u64,
+                memory_used_bytes: state.bytes() as u64,
+            }
+        });
+        let event_time = (!this.watermarks.is_empty()).then(|| EventTimeProgress {
+            watermark: plan.watermarks.closed.to_string(),
+            max: gathered.observed.values().max().map(EventTime::to_string),
         });
         let sinks = this.sinks.iter().enumerate().map(|(at, node)| SinkProgress {
             description: node.name.to_string(),
@@ -282,6 +332,7 @@ impl Pipeline {
             input_rows_per_second: per_second(since_last.unwrap_or(0.0)),
             processed_rows_per_second: per_second(durations.trigger_execution / 1000.0),
             duration_ms: durations,
+            event_time,
             state_operators: state_operators.collect(),
             sources: sources.collect(),
             sinks: sinks.collect(),

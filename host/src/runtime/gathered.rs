@@ -10,10 +10,11 @@ use arrow::{
 use super::RunError;
 use crate::{
     checkpoint::SinkAction,
-    model::{DeadLetter, Epoch},
-    operator::{Outcome, Partial},
+    model::{DeadLetter, Epoch, EventTime},
+    operator::{Outcome, Shuffled},
     plan::SinkNode,
     ports::Sink,
+    watermark::Observed,
 };
 
 /// So many rows set aside are shown in the log for each epoch when no sink takes them; the others are counted.
@@ -23,14 +24,25 @@ const SHOWN_DEAD_LETTERS: usize = 5;
 pub(super) struct Gathered<'a> {
     pub(super) epoch: Epoch,
     actions: &'a [SinkAction],
-    pub(super) partials: BTreeMap<usize, Vec<Partial>>,
+    pub(super) shuffled: BTreeMap<usize, Vec<Shuffled>>,
     pub(super) for_handlers: BTreeMap<usize, Vec<RecordBatch>>,
     pub(super) dead_letters: usize,
     /// Whether a sink has taken them.
     dead_letters_taken: bool,
     pub(super) input_rows: BTreeMap<usize, u64>,
     pub(super) output_rows: BTreeMap<usize, u64>,
-    pub(super) updated_keys: BTreeMap<usize, u64>,
+    /// The latest event times, by watermark and partition.
+    pub(super) observed: BTreeMap<(usize, String), EventTime>,
+    pub(super) keys: BTreeMap<usize, Keys>,
+}
+
+/// What an epoch did to the keys of a stage.
+#[derive(Default, Clone, Copy)]
+pub(super) struct Keys {
+    pub(super) updated: usize,
+    pub(super) removed: usize,
+    /// Groups, or rows, that came too late.
+    pub(super) late: usize,
 }
 
 impl<'a> Gathered<'a> {
@@ -38,13 +50,14 @@ impl<'a> Gathered<'a> {
         Gathered {
             epoch,
             actions,
-            partials: BTreeMap::new(),
+            shuffled: BTreeMap::new(),
             for_handlers: BTreeMap::new(),
             dead_letters: 0,
             dead_letters_taken: false,
             input_rows: BTreeMap::new(),
             output_rows: BTreeMap::new(),
-            updated_keys: BTreeMap::new(),
+            observed: BTreeMap::new(),
+            keys: BTreeMap::new(),
         }
     }
 
@@ -65,8 +78,13 @@ impl<'a> Gathered<'a> {
                 sinks[at].write(&rows).map_err(|error| RunError::Sink { part: nodes[at].name.clone(), error })?;
             }
         }
-        for (node, partial) in outcome.partials {
-            self.partials.entry(node).or_default().push(partial);
+        for (node, rows) in outcome.shuffled {
+            self.keys.entry(node).or_default().late += rows.late();
+            self.shuffled.entry(node).or_default().push(rows);
+        }
+        for (at, latest) in outcome.observed {
+            let known = self.observed.entry(at).or_insert(latest);
+            *known = latest.max(*known);
         }
         for (node, rows) in outcome.to_handlers {
             self.for_handlers.entry(node).or_default().push(rows);
@@ -100,6 +118,16 @@ impl<'a> Gathered<'a> {
         }
         self.dead_letters += letters.len();
         Ok(())
+    }
+
+    /// What was seen of each input with a watermark.
+    pub(super) fn observed(&self) -> Vec<Observed> {
+        let one = |((input, partition), latest): (&(usize, String), &EventTime)| Observed {
+            input: *input,
+            partition: partition.clone(),
+            latest: *latest,
+        };
+        self.observed.iter().map(one).collect()
     }
 
     pub(super) fn report_dead_letters(&self) {

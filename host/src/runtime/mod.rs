@@ -23,7 +23,7 @@ pub use control::Control;
 pub use driver::{Observer, drive};
 pub use pipeline::{Environment, Pipeline};
 pub use prepare::{PrepareError, Prepared, Preparer};
-pub use progress::{Durations, Progress, SinkProgress, SourceProgress, StateProgress};
+pub use progress::{Durations, EventTimeProgress, Progress, SinkProgress, SourceProgress, StateProgress};
 pub use watch::Watch;
 
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ use std::path::PathBuf;
 use crate::{
     checkpoint::Unrecoverable,
     model::PartName,
-    operator::OperatorError,
+    operator::{OperatorError, StateError},
     ports::{CallError, CheckpointError, SinkError, SourceError},
 };
 
@@ -71,6 +71,15 @@ pub enum RunError {
         /// The folder of the checkpoint.
         checkpoint: PathBuf,
     },
+    /// A watermark by partition has more partitions than can be remembered.
+    #[error(
+        "the watermark of `{part}` has more than {} partitions; take a column with fewer values for `per`, or leave it out",
+        crate::watermark::MOST_PARTITIONS
+    )]
+    Partitions {
+        /// The part that declares the watermark.
+        part: PartName,
+    },
     /// The checkpoint holds state that this pipeline cannot carry on.
     #[error("{0}")]
     State(String),
@@ -82,4 +91,13 @@ pub enum RunError {
         /// The row's place and fault.
         error: String,
     },
+}
+
+impl From<StateError> for RunError {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Operator(error) => error.into(),
+            StateError::Checkpoint(error) => error.into(),
+        }
+    }
 }

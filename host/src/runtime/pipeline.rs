@@ -3,15 +3,16 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicUsize},
 };
 
 use super::{Control, Prepared, reconcile::InFlight};
 use crate::{
-    model::{Epoch, PartName, ProcessingTime},
+    model::{Epoch, PartName, ProcessingTime, Watermark},
     operator::{KeyedState, Pipe},
     ports::{CheckpointStore, Clock, Sink, Source},
     sink::MemoryTables,
+    watermark::Tracker,
 };
 
 /// What a pipeline needs from the process it runs in.
@@ -45,12 +46,23 @@ pub struct Pipeline {
     pub(super) in_flight: Option<InFlight>,
     /// When the epoch before started.
     pub(super) last_start: Option<ProcessingTime>,
+    /// How far event time is complete.
+    pub(super) watermarks: Tracker,
+    /// The watermark by which the epoch before closed.
+    pub(super) closed: Watermark,
+    /// How many bytes of state are in memory.
+    pub(super) resident: Arc<AtomicUsize>,
 }
 
 impl Pipeline {
     /// The pipeline it runs.
     pub fn prepared(&self) -> &Prepared {
         &self.prepared
+    }
+
+    /// How far event time is complete.
+    pub fn watermark(&self) -> Watermark {
+        self.watermarks.current()
     }
 
     /// The folder of its checkpoint.

@@ -25,6 +25,9 @@ pub struct Progress {
     pub processed_rows_per_second: f64,
     /// How long the epoch took, in milliseconds: all of it, and its parts.
     pub duration_ms: Durations,
+    /// How far event time was complete, when some input has a watermark.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_time: Option<EventTimeProgress>,
     /// The keyed stages.
     pub state_operators: Vec<StateProgress>,
     /// The sources.
@@ -85,6 +88,22 @@ pub struct StateProgress {
     pub num_rows_total: u64,
     /// Keys the epoch changed.
     pub num_rows_updated: u64,
+    /// Keys the watermark closed.
+    pub num_rows_removed: u64,
+    /// Groups of rows that came too late, one for each key and window in each split; rows where there are no groups.
+    pub num_rows_dropped_by_watermark: u64,
+    /// About how many bytes of memory its keys take.
+    pub memory_used_bytes: u64,
+}
+
+/// Event time in an epoch.
+#[derive(Debug, Clone, Serialize)]
+pub struct EventTimeProgress {
+    /// The watermark the epoch ran with.
+    pub watermark: String,
+    /// The latest event time among its rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<String>,
 }
 
 /// A sink's part in an epoch.

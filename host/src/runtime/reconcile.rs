@@ -3,17 +3,21 @@
 //! First everything that can be refused is checked and everything new is opened; only then does anything change. So a wish that is
 //! refused leaves what runs as it was.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicUsize},
+};
 
 use super::{Environment, Pipeline, Prepared, RunError};
 use crate::{
-    checkpoint::{Committed, EpochPlan, Recovery, SinkAction, decide},
-    manifest::{Over, SinkSpec, SourceSpec, Trigger},
-    model::{Epoch, PartName},
+    checkpoint::{Committed, EpochPlan, EventTimes, Recovery, SinkAction, decide},
+    manifest::{SinkSpec, SourceSpec, Trigger},
+    model::{Epoch, PartName, ProcessingTime, Watermark},
     operator::{KeyedState, Pipe, PluginCalls},
-    plan::{Barrier, Group, Plan, SinkNode},
+    plan::{Barrier, Plan, SinkNode},
     ports::{CheckpointStore, Marker, Sink, Source},
     sink, source,
+    watermark::{Lead, Policy, Tracker},
 };
 
 /// An epoch to run again as it was planned.
@@ -35,7 +39,10 @@ impl Pipeline {
             check_layouts(committed, &wanted.plan)?;
         }
         let sources = open_sources(&environment, store.as_ref(), &wanted)?;
-        let states = load_states(store.as_ref(), &wanted.plan)?;
+        let resident = Arc::default();
+        let states = load_states(store.as_ref(), &wanted, &resident)?;
+        let watermarks = open_watermarks(committed.as_ref(), &wanted, environment.clock.now());
+        let closed = committed.as_ref().map_or(Watermark::START, |committed| committed.event_time.closed);
         let workers = start_workers(&wanted)?;
         let mut sinks = open_sinks(&environment, &wanted)?;
         let (next, in_flight) = recover(&environment, store.as_ref(), committed.as_ref(), &wanted, &mut sinks)?;
@@ -50,6 +57,9 @@ impl Pipeline {
             next,
             in_flight,
             last_start: None,
+            watermarks,
+            closed,
+            resident,
         })
     }
 
@@ -66,20 +76,22 @@ impl Pipeline {
         };
         let mut new_sinks = self.open_new_sinks(&wanted)?;
         let mut new_states = BTreeMap::new();
-        for (node, name, group) in groups(&wanted.plan) {
-            if self.state_of(name).is_none_or(|known| !self.states[&known].fits(group)) {
-                new_states.insert(node, load_state(self.store.as_ref(), name, group)?);
+        for (node, name, barrier) in keyed(&wanted.plan) {
+            if self.state_of(name).is_none_or(|known| !self.states[&known].fits(barrier)) {
+                new_states.insert(node, load_state(self.store.as_ref(), name, barrier, &wanted, &self.resident)?);
             }
         }
+        // The watermark never goes back. What was known of each input belongs to the part that declares it.
+        let watermarks = self.carried_watermarks(&wanted);
 
         // Nothing below can fail.
         let mut old_states = std::mem::take(&mut self.states);
-        for (node, name, group) in groups(&wanted.plan) {
+        for (node, name, barrier) in keyed(&wanted.plan) {
             let kept =
                 self.prepared.plan.nodes.iter().position(|n| &n.name == name).and_then(|n| old_states.remove(&n));
             let state = new_states.remove(&node).or_else(|| {
                 kept.map(|mut state| {
-                    state.adopt(group);
+                    state.adopt(barrier);
                     state
                 })
             });
@@ -92,8 +104,15 @@ impl Pipeline {
             wanted.plan.sinks.iter().map(|node| new_sinks.remove(&node.name).or_else(|| running.remove(&node.name)));
         self.sinks = sinks.map(|sink| sink.expect("a sink runs already or has just been opened")).collect();
         self.workers = workers;
+        self.watermarks = watermarks;
         self.prepared = wanted;
         Ok(())
+    }
+
+    fn carried_watermarks(&self, wanted: &Prepared) -> Tracker {
+        let known = leads_by_part(&self.prepared.plan, &self.watermarks);
+        let policy = self.watermarks.policy();
+        tracker(&wanted.plan, policy, self.watermarks.current(), &known, self.environment.clock.now())
     }
 
     fn same_sources(&self, wanted: &Prepared) -> bool {
@@ -141,27 +160,58 @@ impl Pipeline {
     }
 }
 
-/// The grouped aggregations of a plan.
-fn groups(plan: &Plan) -> impl Iterator<Item = (usize, &PartName, &Group)> {
-    plan.nodes.iter().enumerate().filter_map(|(at, node)| match &node.barrier {
-        Some(Barrier::Group(group)) => Some((at, &node.name, group)),
-        _ => None,
-    })
+/// The keyed stages of a plan.
+fn keyed(plan: &Plan) -> impl Iterator<Item = (usize, &PartName, &Barrier)> {
+    let keyed = |barrier: &&Barrier| !matches!(barrier, Barrier::Handle(_));
+    let nodes = plan.nodes.iter().enumerate();
+    nodes.filter_map(move |(at, node)| Some((at, &node.name, node.barrier.as_ref().filter(keyed)?)))
+}
+
+/// Every input's watermark as the checkpoint left it.
+fn open_watermarks(committed: Option<&Committed>, wanted: &Prepared, now: ProcessingTime) -> Tracker {
+    let settings = wanted.manifest.watermarks;
+    let Some(EventTimes { next, policy, leads, .. }) = committed.map(|committed| &committed.event_time) else {
+        return tracker(&wanted.plan, settings.policy, Watermark::START, &[], now);
+    };
+    if *policy != settings.policy {
+        tracing::warn!("the checkpoint was made with watermarks.policy = \"{policy}\", and goes on with it");
+    }
+    let leads = if settings.remember_leads { leads.as_slice() } else { &[] };
+    tracker(&wanted.plan, *policy, *next, leads, now)
+}
+
+fn tracker(
+    plan: &Plan,
+    policy: Policy,
+    current: Watermark,
+    leads: &[(PartName, BTreeMap<String, Lead>)],
+    now: ProcessingTime,
+) -> Tracker {
+    let of_part = |part: &PartName| leads.iter().find(|(name, _)| name == part).map(|(_, leads)| leads.clone());
+    let leads = plan.watermarks.iter().map(|input| of_part(&input.part).unwrap_or_default()).collect();
+    let inputs = plan.watermarks.iter().map(|input| input.lateness).collect();
+    Tracker::new(policy, inputs, current, leads, now)
+}
+
+/// How far each input is, by the part that declares its watermark.
+pub(super) fn leads_by_part(plan: &Plan, watermarks: &Tracker) -> Vec<(PartName, BTreeMap<String, Lead>)> {
+    let parts = plan.watermarks.iter().map(|input| input.part.clone());
+    parts.zip(watermarks.leads().iter().cloned()).collect()
 }
 
 /// State belongs to a part by name, and must mean what it meant.
 fn check_layouts(committed: &Committed, plan: &Plan) -> Result<(), RunError> {
     for (part, stored) in &committed.layouts {
-        let wanted = groups(plan).find(|(_, name, group)| *name == part && group.over == Over::All);
+        let wanted = keyed(plan).find(|(_, name, _)| *name == part).and_then(|(_, _, barrier)| barrier.layout());
         let refusal = match wanted {
-            Some((_, _, group)) if &group.layout == stored => continue,
-            Some((_, _, group)) => format!(
+            Some(layout) if layout == stored => continue,
+            Some(layout) => format!(
                 "the checkpoint holds state of `{part}` by key `{}` for `{}`, but the manifest now has key `{}` for `{}`; put the old \
                  definition back, give the part a new name so that it starts empty, or start anew with another --checkpoint",
-                stored.key, stored.value, group.layout.key, group.layout.value
+                stored.key, stored.value, layout.key, layout.value
             ),
             None => format!(
-                "the checkpoint holds state of `{part}`, but the manifest has no such running total any more; put the part back, or \
+                "the checkpoint holds state of `{part}`, but the manifest has no part of this name that keeps any; put it back, or \
                  start anew with another --checkpoint"
             ),
         };
@@ -199,24 +249,25 @@ fn open_sink(environment: &Environment, spec: &SinkSpec, node: &SinkNode) -> Res
         .map_err(|error| RunError::Sink { part: node.name.clone(), error })
 }
 
-fn load_states(store: &dyn CheckpointStore, plan: &Plan) -> Result<BTreeMap<usize, KeyedState>, RunError> {
-    groups(plan).map(|(node, name, group)| Ok((node, load_state(store, name, group)?))).collect()
+fn load_states(
+    store: &dyn CheckpointStore,
+    wanted: &Prepared,
+    resident: &Arc<AtomicUsize>,
+) -> Result<BTreeMap<usize, KeyedState>, RunError> {
+    let load = |(node, name, barrier)| Ok((node, load_state(store, name, barrier, wanted, resident)?));
+    keyed(&wanted.plan).map(load).collect()
 }
 
-fn load_state(store: &dyn CheckpointStore, name: &PartName, group: &Group) -> Result<KeyedState, RunError> {
-    let mut state = KeyedState::new(name, group)?;
-    if group.over == Over::All {
-        let mut failed = None;
-        store.load_state(name, &mut |rows| {
-            if failed.is_none() {
-                failed = state.restore(&rows).err();
-            }
-            Ok(())
-        })?;
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
-    }
+fn load_state(
+    store: &dyn CheckpointStore,
+    name: &PartName,
+    barrier: &Barrier,
+    wanted: &Prepared,
+    resident: &Arc<AtomicUsize>,
+) -> Result<KeyedState, RunError> {
+    let most = usize::try_from(wanted.manifest.limits.state).unwrap_or(usize::MAX);
+    let state = KeyedState::new(name, barrier, Arc::clone(resident), most);
+    state.open(store)?;
     Ok(state)
 }
 

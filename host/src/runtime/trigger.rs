@@ -29,4 +29,22 @@ mod tests {
         assert_eq!(next_start(seconds(31), five), seconds(35));
         assert_eq!(next_start(seconds(-1), five), seconds(0));
     }
+
+    /// The figures of Spark's ProcessingTimeExecutorSuite, in milliseconds: the next start after some times, and when batches
+    /// of these durations start, one of which overruns.
+    #[test]
+    fn starts_are_those_of_spark() {
+        let millis = |ms: i64| ProcessingTime::from_micros(ms * 1000);
+        let tenth = Duration::from_millis(100);
+        for (began, next) in [(0, 100), (1, 100), (99, 100), (100, 200), (101, 200), (150, 200)] {
+            assert_eq!(next_start(millis(began), tenth), millis(next));
+        }
+        let (mut now, mut starts) = (millis(0), Vec::new());
+        for duration in [0, 500, 1500, 0, 0] {
+            starts.push(now);
+            let done = now.after(Duration::from_millis(duration));
+            now = done.max(next_start(now, Duration::from_secs(1)));
+        }
+        assert_eq!(starts, [0, 1000, 2000, 3500, 4000].map(millis));
+    }
 }

@@ -12,6 +12,8 @@ use crate::{
     ports::{Sink, SinkError},
 };
 
+#[cfg(test)]
+pub(crate) use files::{Disk, DiskFile, Files};
 pub use memory::{MemoryTable, MemoryTables, Snapshot};
 
 /// Opens a sink. A table in memory is made in, or taken up from, `tables` under the sink's name.

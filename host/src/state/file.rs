@@ -1,14 +1,18 @@
 //! Making and opening the file of a checkpoint.
 
+#[cfg(test)]
+mod faults;
+mod home;
+
 use std::{
-    fs::{self, File},
-    io, panic,
+    io,
+    panic::{self, AssertUnwindSafe},
     path::Path,
 };
 
-use redb::{Database, ReadableDatabase, TableError};
-use tempfile::NamedTempFile;
+use redb::{Builder, Database, ReadableDatabase, TableError};
 
+use self::home::{Home, RealHome};
 use super::{failure::Failure, tables, write};
 
 /// The file's name in the folder of the checkpoint.
@@ -20,12 +24,20 @@ const CACHE_BYTES: usize = 32 << 20;
 
 /// Opens the checkpoint at `path` in the folder `dir`, after making what is missing.
 pub(super) fn open(dir: &Path, path: &Path) -> Result<Database, Failure> {
-    if !path.try_exists()? {
-        create_folder(dir)?;
-        create(dir, path)?;
+    open_in(&RealHome, dir, path)
+}
+
+fn open_in(home: &dyn Home, dir: &Path, path: &Path) -> Result<Database, Failure> {
+    make_durable(home, dir)?;
+    if !home.exists(path)? {
+        create(home, dir, path)?;
     }
+    // Also for a file that was found: a run that was killed may have given it its name and not made that durable. What
+    // is committed from now on must not vanish with the name.
+    home.sync_folder(folder_or_here(dir))?;
     // redb answers most damage with an error, but trips over some of it with a panic.
-    let database = panic::catch_unwind(|| open_intact(path)).unwrap_or(Err(Failure::Unreadable))?;
+    let opened = panic::catch_unwind(AssertUnwindSafe(|| open_intact(home, path)));
+    let database = opened.unwrap_or(Err(Failure::Unreadable))?;
     match format(&database)? {
         Some(tables::FORMAT) => Ok(database),
         Some(other) => Err(Failure::Format(other)),
@@ -35,17 +47,31 @@ pub(super) fn open(dir: &Path, path: &Path) -> Result<Database, Failure> {
 
 /// Opens a file all of whose pages are as they were written. After a quick repair redb itself looks at no checksum,
 /// and a damaged page found in the middle of a commit can abort the process; the state is read at a start anyway.
-fn open_intact(path: &Path) -> Result<Database, Failure> {
-    let mut database = Database::builder().set_cache_size(CACHE_BYTES).open(path)?;
+fn open_intact(home: &dyn Home, path: &Path) -> Result<Database, Failure> {
+    let mut database = home.open(&settings(), path)?;
     // False only says that free space had to be counted anew: a page of data that fails is an error.
     database.check_integrity()?;
     Ok(database)
 }
 
 /// Makes a new checkpoint. It gets its name when it is complete, so a crash leaves either none or a usable one.
-fn create(dir: &Path, path: &Path) -> Result<(), Failure> {
-    let file = NamedTempFile::with_prefix_in(".checkpoint-", dir)?;
-    let database = Database::builder().set_cache_size(CACHE_BYTES).create(file.path())?;
+fn create(home: &dyn Home, dir: &Path, path: &Path) -> Result<(), Failure> {
+    let temporary = home.create(folder_or_here(dir))?;
+    let made = fill(home, &temporary).and_then(|()| match home.rename_no_replace(&temporary, path) {
+        Ok(()) => Ok(()),
+        // Another process was faster; whether it still holds the file shows when it is opened.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(home.remove(&temporary)?),
+        Err(error) => Err(error.into()),
+    });
+    if made.is_err() {
+        // What went wrong is more use to the reader than that it could not be cleared away either.
+        let _ = home.remove(&temporary);
+    }
+    made
+}
+
+fn fill(home: &dyn Home, temporary: &Path) -> Result<(), Failure> {
+    let database = home.open_new(&settings(), temporary)?;
     write(&database, |transaction| {
         transaction.open_table(tables::META)?.insert(tables::FORMAT_KEY, tables::FORMAT)?;
         // Made now so that no reader has to know of a table that is not there yet.
@@ -54,33 +80,42 @@ fn create(dir: &Path, path: &Path) -> Result<(), Failure> {
         transaction.open_table(tables::RANGES)?;
         transaction.open_table(tables::STATE)?;
         Ok(())
-    })?;
-    drop(database);
-    match file.persist_noclobber(path) {
-        Ok(_) => Ok(sync_folder(dir)?),
-        // Another process was faster; whether it still holds the file shows when it is opened.
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error.error.into()),
+    })
+}
+
+fn settings() -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+/// Makes a folder with its parents, each durable in the one above: a checkpoint must not vanish with its folder. One
+/// that is there already may have been made by a run that was killed before it came to that.
+fn make_durable(home: &dyn Home, dir: &Path) -> io::Result<()> {
+    let Some(above) = dir.parent() else { return Ok(()) };
+    make_durable(home, above)?;
+    let found = home.exists(dir)?;
+    if !found {
+        match home.create_folder(dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    match home.sync_folder(folder_or_here(above)) {
+        Err(error) if found && cannot_be_ours(&error) => Ok(()),
+        synced => synced,
     }
 }
 
-/// Makes a folder with its parents, each durable in the one above: a checkpoint must not vanish with its folder.
-fn create_folder(dir: &Path) -> io::Result<()> {
-    if dir.as_os_str().is_empty() || dir.is_dir() {
-        return Ok(());
-    }
-    let parent = dir.parent().unwrap_or(Path::new(""));
-    create_folder(parent)?;
-    match fs::create_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => sync_folder(parent),
-    }
+/// Whether a folder that answers a sync like this is none in which a run has made another.
+fn cannot_be_ours(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    matches!(error.kind(), InvalidInput | PermissionDenied | ReadOnlyFilesystem | Unsupported)
 }
 
-fn sync_folder(dir: &Path) -> io::Result<()> {
-    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    File::open(dir)?.sync_all()
+/// The empty path is what is above a relative one.
+fn folder_or_here(dir: &Path) -> &Path {
+    if dir.as_os_str().is_empty() { Path::new(".") } else { dir }
 }
 
 /// The version in the file; none when it is not a checkpoint.

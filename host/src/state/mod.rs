@@ -19,7 +19,7 @@ use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTabl
 use crate::{
     checkpoint::{Committed, EpochPlan},
     model::{Epoch, PartName},
-    ports::{CheckpointError, CheckpointStore, ChunkKind, Range, StateChunk},
+    ports::{CheckpointError, CheckpointStore, ChunkKind, Range, StateChunk, StateReader},
 };
 
 use failure::Failure;
@@ -59,6 +59,28 @@ fn write(database: &Database, work: impl FnOnce(&WriteTransaction) -> Result<(),
     transaction.set_quick_repair(true);
     work(&transaction)?;
     Ok(transaction.commit()?)
+}
+
+impl StateReader for RedbStore {
+    fn load_state(
+        &self,
+        stage: &PartName,
+        bucket: usize,
+        receiver: &mut dyn FnMut(RecordBatch) -> Result<(), CheckpointError>,
+    ) -> Result<(), CheckpointError> {
+        self.read(|transaction| {
+            let state = transaction.open_table(tables::STATE)?;
+            for entry in state.range(tables::of_bucket(stage, bucket))? {
+                let (key, value) = entry?;
+                let damaged = |reason: String| Failure::damaged("state", tables::show_state(key.value()), reason);
+                let payload = envelope::open(value.value()).map_err(damaged)?;
+                for batch in chunk::decode(payload).map_err(|error| damaged(error.to_string()))? {
+                    receiver(batch.map_err(|error| damaged(error.to_string()))?).map_err(Failure::Receiver)?;
+                }
+            }
+            Ok(())
+        })
+    }
 }
 
 impl CheckpointStore for RedbStore {
@@ -113,31 +135,12 @@ impl CheckpointStore for RedbStore {
         })
     }
 
-    fn load_state(
-        &self,
-        stage: &PartName,
-        receiver: &mut dyn FnMut(RecordBatch) -> Result<(), CheckpointError>,
-    ) -> Result<(), CheckpointError> {
-        self.read(|transaction| {
-            let state = transaction.open_table(tables::STATE)?;
-            for entry in state.range(tables::of_part(stage))? {
-                let (key, value) = entry?;
-                let damaged = |reason: String| Failure::damaged("state", tables::show(key.value()), reason);
-                let payload = envelope::open(value.value()).map_err(damaged)?;
-                for batch in chunk::decode(payload).map_err(|error| damaged(error.to_string()))? {
-                    receiver(batch.map_err(|error| damaged(error.to_string()))?).map_err(Failure::Receiver)?;
-                }
-            }
-            Ok(())
-        })
-    }
-
     fn stages_with_state(&self) -> Result<Vec<PartName>, CheckpointError> {
         self.read(|transaction| {
             let state = transaction.open_table(tables::STATE)?;
             let mut stages: Vec<PartName> = Vec::new();
             // From one stage straight to the next: walking all chunks would read the whole state.
-            while let Some(entry) = state.range(tables::after_part(stages.last()))?.next() {
+            while let Some(entry) = state.range(tables::after_stage(stages.last()))?.next() {
                 stages.push(PartName::new(entry?.0.value().0));
             }
             Ok(stages)
@@ -188,16 +191,16 @@ fn decode_range(key: (&str, u64), value: &[u8]) -> Result<Range, Failure> {
 
 fn add_chunk(transaction: &WriteTransaction, chunk: &StateChunk) -> Result<(), Failure> {
     let mut state = transaction.open_table(tables::STATE)?;
-    let stage = chunk.stage.as_str();
-    let mut sequence = match state.range(tables::of_part(&chunk.stage))?.next_back() {
+    let (stage, bucket) = (chunk.stage.as_str(), chunk.bucket as u32);
+    let mut sequence = match state.range(tables::of_bucket(&chunk.stage, chunk.bucket))?.next_back() {
         None => 0,
-        Some(entry) => entry?.0.value().1 + 1,
+        Some(entry) => entry?.0.value().2 + 1,
     };
     if chunk.kind == ChunkKind::Snapshot {
-        state.retain_in(tables::of_part(&chunk.stage), |_, _| false)?;
+        state.retain_in(tables::of_bucket(&chunk.stage, chunk.bucket), |_, _| false)?;
     }
     chunk::encode(&chunk.rows, &mut |value| {
-        state.insert((stage, sequence), value)?;
+        state.insert((stage, bucket, sequence), value)?;
         sequence += 1;
         Ok(())
     })

@@ -14,25 +14,36 @@ pub(super) const PLAN: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("p
 pub(super) const COMMITTED: TableDefinition<'_, (), &[u8]> = TableDefinition::new("committed");
 /// Source and sequence to range.
 pub(super) const RANGES: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("ranges");
-/// Stage and sequence to a piece of state.
-pub(super) const STATE: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("state");
+/// Stage, bucket and sequence to a piece of state.
+pub(super) const STATE: TableDefinition<'_, (&str, u32, u64), &[u8]> = TableDefinition::new("state");
 
 /// The key in [`META`] of the version of everything above.
 pub(super) const FORMAT_KEY: &str = "format";
 /// The version this code reads and writes.
-pub(super) const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 2;
 
 /// All keys of a part.
 pub(super) fn of_part(part: &PartName) -> RangeInclusive<(&str, u64)> {
     (part.as_str(), 0)..=(part.as_str(), u64::MAX)
 }
 
-/// All keys of the parts that come after this one.
-pub(super) fn after_part(part: Option<&PartName>) -> impl RangeBounds<(&str, u64)> {
-    (part.map_or(Bound::Unbounded, |part| Bound::Excluded((part.as_str(), u64::MAX))), Bound::Unbounded)
+/// All pieces of state of a bucket.
+pub(super) fn of_bucket(stage: &PartName, bucket: usize) -> RangeInclusive<(&str, u32, u64)> {
+    let bucket = bucket as u32;
+    (stage.as_str(), bucket, 0)..=(stage.as_str(), bucket, u64::MAX)
 }
 
-/// A key as messages show it.
+/// All pieces of state of the stages that come after this one.
+pub(super) fn after_stage(stage: Option<&PartName>) -> impl RangeBounds<(&str, u32, u64)> {
+    (stage.map_or(Bound::Unbounded, |stage| Bound::Excluded((stage.as_str(), u32::MAX, u64::MAX))), Bound::Unbounded)
+}
+
+/// The key of a range as messages show it.
 pub(super) fn show((part, sequence): (&str, u64)) -> String {
     format!("{part}/{sequence}")
+}
+
+/// The key of a piece of state as messages show it.
+pub(super) fn show_state((stage, bucket, sequence): (&str, u32, u64)) -> String {
+    format!("{stage}/{bucket}/{sequence}")
 }

@@ -1,12 +1,14 @@
 //! What the store promises, tried on real files.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use arrow::{
@@ -18,9 +20,10 @@ use redb::{StorageBackend, TableDefinition, backends::FileBackend};
 use tempfile::TempDir;
 
 use crate::{
-    checkpoint::StateLayout,
-    model::{Digest, ProcessingTime},
+    checkpoint::{EventTimes, StateLayout},
+    model::{Digest, EventTime, ProcessingTime, Watermark},
     ports::Offset,
+    watermark::{EpochWatermarks, Policy},
 };
 
 use super::*;
@@ -33,6 +36,12 @@ fn committed_at(epoch: u64) -> Committed {
         sinks: vec![PartName::from("out")],
         epoch: Epoch::new(epoch),
         batch_time: ProcessingTime::from_micros(1_000_000 * epoch as i64),
+        event_time: EventTimes {
+            closed: Watermark::START,
+            next: Watermark::behind(EventTime::from_micros(5_000_000), Duration::from_secs(1)),
+            policy: Policy::Min,
+            leads: vec![(LINES.into(), BTreeMap::new())],
+        },
         manifest: Digest::of(b"manifest"),
         modules: vec![("words".to_owned(), Digest::of(b"words"))],
         layouts: vec![(COUNTS.into(), StateLayout { key: "word: utf8".to_owned(), value: "count(*)".to_owned() })],
@@ -44,6 +53,7 @@ fn plan_of(epoch: u64) -> EpochPlan {
         epoch: Epoch::new(epoch),
         ranges: vec![(LINES.into(), range(epoch, b"files"))],
         batch_time: ProcessingTime::from_micros(7),
+        watermarks: EpochWatermarks::default(),
         seed: 42,
         manifest: Digest::of(b"manifest"),
         modules: vec![],
@@ -69,13 +79,13 @@ fn words(words: &[&str]) -> RecordBatch {
 }
 
 fn chunk(stage: &str, kind: ChunkKind, rows: Vec<RecordBatch>) -> StateChunk {
-    StateChunk { stage: stage.into(), kind, rows }
+    StateChunk { stage: stage.into(), bucket: 3, kind, rows }
 }
 
 fn state(store: &RedbStore, stage: &str) -> Vec<RecordBatch> {
     let mut batches = Vec::new();
     store
-        .load_state(&stage.into(), &mut |batch| {
+        .load_state(&stage.into(), 3, &mut |batch| {
             batches.push(batch);
             Ok(())
         })
@@ -234,18 +244,19 @@ fn a_flipped_byte_is_found() {
             let mut plans = transaction.open_table(tables::PLAN)?;
             let value = flip(plans.get(2)?.unwrap().value());
             plans.insert(2, value.as_slice())?;
-            for (table, key) in [(tables::RANGES, (LINES, 1)), (tables::STATE, (COUNTS, 0))] {
-                let mut table = transaction.open_table(table)?;
-                let value = flip(table.get(key)?.unwrap().value());
-                table.insert(key, value.as_slice())?;
-            }
+            let mut ranges = transaction.open_table(tables::RANGES)?;
+            let value = flip(ranges.get((LINES, 1))?.unwrap().value());
+            ranges.insert((LINES, 1), value.as_slice())?;
+            let mut state = transaction.open_table(tables::STATE)?;
+            let value = flip(state.get((COUNTS, 3, 0))?.unwrap().value());
+            state.insert((COUNTS, 3, 0), value.as_slice())?;
             Ok(())
         })
         .unwrap();
     assert!(refusal(store.plan()).contains("value `2` of table `plan`: its checksum does not match"));
     assert!(refusal(store.history(&LINES.into())).contains("value `lines/1` of table `ranges`"));
-    let error = refusal(store.load_state(&COUNTS.into(), &mut |_| Ok(())));
-    assert!(error.contains("is damaged: value `counts/0` of table `state`: its checksum does not match"), "{error}");
+    let error = refusal(store.load_state(&COUNTS.into(), 3, &mut |_| Ok(())));
+    assert!(error.contains("is damaged: value `counts/3/0` of table `state`: its checksum does not match"), "{error}");
     assert!(error.ends_with("restore a savepoint, or start anew with another --checkpoint"), "{error}");
 
     store
@@ -268,13 +279,13 @@ fn later_versions_are_refused() {
     store
         .write(|transaction| {
             transaction.open_table(tables::COMMITTED)?.insert((), value.as_slice())?;
-            transaction.open_table(tables::META)?.insert(tables::FORMAT_KEY, 2)?;
+            transaction.open_table(tables::META)?.insert(tables::FORMAT_KEY, tables::FORMAT + 1)?;
             Ok(())
         })
         .unwrap();
     assert!(refusal(store.committed()).contains("its encoding has version 9"));
     drop(store);
-    assert!(refusal(RedbStore::open(dir.path())).contains("has format 2, and this tidemill reads format 1"));
+    assert!(refusal(RedbStore::open(dir.path())).contains("has format 3, and this tidemill reads format 2"));
 }
 
 /// Two processes on one checkpoint would both believe to be the pipeline.

@@ -235,7 +235,7 @@ impl MemoryLimit {
 }
 
 /// Entries of all tables together: far more than any compiler emits, far less than would hurt.
-const MAX_TABLE_ENTRIES: usize = 1 << 20;
+pub(super) const MAX_TABLE_ENTRIES: usize = 1 << 20;
 
 impl wasmtime::ResourceLimiter for MemoryLimit {
     fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {

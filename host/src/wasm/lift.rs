@@ -1,7 +1,7 @@
 //! A batch on its way out of a guest: vectors that become Arrow's buffers without another copy, after everything a guest
 //! could have got wrong has been checked.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use arrow::{
     array::{
@@ -44,28 +44,34 @@ pub(super) fn selection(bits: Vec<u8>, rows: usize) -> Result<BooleanBuffer, Str
     bitmap(bits, rows).map_err(|error| format!("returned a selection that {error}"))
 }
 
-/// Checks which rows output rows came from.
-pub(super) fn parents(parents: &[u32], output_rows: usize, input_rows: usize) -> Result<(), String> {
-    if parents.len() != output_rows {
-        return Err(format!("returned {output_rows} rows but {} parents", parents.len()));
+/// Checks what output rows say they came from: for each row the number of one of `count` things, never descending.
+/// `name` is what such a number is called, and `of` what it counts.
+pub(super) fn origins(
+    origins: &[u32],
+    output_rows: usize,
+    name: &str,
+    count: usize,
+    of: fmt::Arguments<'_>,
+) -> Result<(), String> {
+    if origins.len() != output_rows {
+        return Err(format!("returned {output_rows} rows but {} {name}s", origins.len()));
     }
-    if let Some(at) = parents.windows(2).position(|pair| pair[0] > pair[1]) {
+    if let Some(at) = origins.windows(2).position(|pair| pair[0] > pair[1]) {
         return Err(format!(
-            "returned parents that descend at row {}: {} then {}",
+            "returned {name}s that descend at row {}: {} then {}",
             at + 1,
-            parents[at],
-            parents[at + 1]
+            origins[at],
+            origins[at + 1]
         ));
     }
-    match parents.last() {
-        Some(&last) if last as usize >= input_rows => {
-            Err(format!("returned the parent {last} for a batch of {input_rows} rows"))
-        }
+    match origins.last() {
+        Some(&last) if last as usize >= count => Err(format!("returned the {name} {last} for {of}")),
         _ => Ok(()),
     }
 }
 
-fn column(column: ColumnResult, field: &Field, rows: usize) -> Result<ArrayRef, String> {
+/// Takes one column over, checking it against its description.
+pub(super) fn column(column: ColumnResult, field: &Field, rows: usize) -> Result<ArrayRef, String> {
     array(column, field, rows).map_err(|error| format!("returned a column `{}` that {error}", field.name()))
 }
 

@@ -11,12 +11,13 @@ use std::{
 };
 
 use wasmtime::{
-    Config, Engine, OptLevel,
+    Engine,
     component::{Component, InstancePre, Linker},
 };
 
 use super::{
     cache::Cache,
+    engine,
     guest::{self, GuestState},
     plugin::WasmPlugin,
 };
@@ -44,7 +45,7 @@ impl Loader {
     /// A loader that keeps compiled code in this folder, if one is given.
     pub fn new(cache: Option<PathBuf>) -> Result<Self, LoadError> {
         let build = || -> wasmtime::Result<Self> {
-            let engine = Engine::new(&config())?;
+            let engine = engine::start()?;
             let mut linker = Linker::new(&engine);
             guest::link(&mut linker)?;
             Ok(Loader { _ticker: Ticker::start(&engine), cache: Cache::open(cache), engine, linker })
@@ -96,16 +97,6 @@ impl PluginLoader for Loader {
         }
         Ok(Arc::new(plugin))
     }
-}
-
-fn config() -> Config {
-    let mut config = Config::new();
-    config
-        .cranelift_opt_level(OptLevel::Speed)
-        .cranelift_nan_canonicalization(true)
-        .epoch_interruption(true)
-        .wasm_component_model(true);
-    config
 }
 
 enum Kind {

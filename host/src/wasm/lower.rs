@@ -1,7 +1,9 @@
 //! A batch on its way into a guest: Arrow's buffers, borrowed.
 
+use std::sync::Arc;
+
 use arrow::{
-    array::{Array, ArrayRef, RecordBatch, cast::AsArray},
+    array::{Array, ArrayRef, BinaryArray, RecordBatch, cast::AsArray},
     buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer},
     datatypes::{DataType, Date32Type, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType},
 };
@@ -39,15 +41,21 @@ impl Lowered {
         Lowered { rows, columns: batch.columns().iter().map(lower_column).collect() }
     }
 
-    /// Prepares one column.
-    pub(super) fn column(array: &ArrayRef) -> Self {
-        let rows = u32::try_from(array.len()).expect("a batch has some thousands of rows");
-        Lowered { rows, columns: vec![lower_column(array)] }
+    /// Prepares a column of states.
+    pub(super) fn states(states: &BinaryArray) -> Self {
+        let rows = u32::try_from(states.len()).expect("states are handed over some thousands at a time");
+        let states: ArrayRef = Arc::new(states.clone());
+        Lowered { rows, columns: vec![lower_column(&states)] }
     }
 
     /// The columns, lent.
     pub(super) fn lend_columns(&self) -> Vec<ColumnParam<'_>> {
         self.columns.iter().map(LoweredColumn::lend).collect()
+    }
+
+    /// The first column, lent: a column of states has no other.
+    pub(super) fn lend_states(&self) -> ColumnParam<'_> {
+        self.columns[0].lend()
     }
 
     /// The batch, lent.

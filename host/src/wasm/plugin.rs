@@ -10,6 +10,7 @@ use wasmtime::{
 use super::{
     bindings::exports::tidemill::plugin::{batch_handler, describe, filter, keyed_state, reducer, transform},
     describe::description,
+    engine,
     guest::GuestState,
     instance::WasmInstance,
     loader::{TICK, root_words},
@@ -49,6 +50,7 @@ pub(super) struct Live {
     pub(super) transform: Option<transform::Guest>,
     pub(super) filter: Option<filter::Guest>,
     pub(super) reducer: Option<reducer::Guest>,
+    pub(super) keyed_state: Option<keyed_state::Guest>,
     pub(super) batch_handler: Option<batch_handler::Guest>,
 }
 
@@ -112,7 +114,8 @@ impl Loaded {
         store.set_epoch_deadline(ticks(limits.call_timeout));
         store.data_mut().enter(&AT_LOAD);
         let instance = self.instance_pre.instantiate(&mut store).map_err(|error| {
-            CallError::Failed(format!("plugin `{}` does not start: {}", self.name(), root_words(&error)))
+            let why = engine::too_many(&error).unwrap_or_else(|| root_words(&error));
+            CallError::Failed(format!("plugin `{}` does not start: {why}", self.name()))
         })?;
         self.interfaces(store, &instance).map_err(|error| {
             CallError::Contract(format!("plugin `{}` exports something other than it promised: {error:#}", self.name()))
@@ -126,6 +129,7 @@ impl Loaded {
             transform: exports.transform.as_ref().map(|i| i.load(&mut store, instance)).transpose()?,
             filter: exports.filter.as_ref().map(|i| i.load(&mut store, instance)).transpose()?,
             reducer: exports.reducer.as_ref().map(|i| i.load(&mut store, instance)).transpose()?,
+            keyed_state: exports.keyed_state.as_ref().map(|i| i.load(&mut store, instance)).transpose()?,
             batch_handler: exports.batch_handler.as_ref().map(|i| i.load(&mut store, instance)).transpose()?,
             store,
         })

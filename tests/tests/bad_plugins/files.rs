@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tidemill_tests::{Finished, Running, Sandbox, plugin};
+use tidemill_tests::{Finished, Folder, Running, plugin};
 
 use super::tiny::{self, Describe, VERSION};
 
@@ -26,15 +26,16 @@ format = "json"
 "#;
 
 /// Calls the binary with no compiled plugins at hand, so that the file itself is looked at.
-fn call<'a>(sandbox: &Sandbox, arguments: impl IntoIterator<Item = &'a str>) -> Finished {
-    Running::start(sandbox.command(arguments).env("XDG_CACHE_HOME", sandbox.path("cache"))).finish()
+fn call<'a>(folder: &Folder, arguments: impl IntoIterator<Item = &'a str>) -> Finished {
+    Running::start(folder.command(arguments).env("XDG_CACHE_HOME", folder.path("cache"))).finish()
 }
 
-fn sandbox(file: &[u8]) -> Sandbox {
-    let sandbox = Sandbox::new(PIPELINE);
-    sandbox.write("in/a.txt", "one\ntwo\nthree\n");
-    sandbox.write("plugin.wasm", file);
-    sandbox
+/// The pipeline with this file as its plugin.
+fn with_plugin(file: &[u8]) -> Folder {
+    let folder = Folder::with(PIPELINE);
+    folder.write("in/a.txt", "one\ntwo\nthree\n");
+    folder.write("plugin.wasm", file);
+    folder
 }
 
 /// Whoever names a wrong file wants to hear which one and what to do, whichever command it was given to.
@@ -87,9 +88,9 @@ fn a_file_that_is_no_plugin_is_refused() {
         ("cut by a byte", whole[..whole.len() - 1].to_vec(), &["is damaged or cut short", "tidemill build"]),
     ];
     for (what, file, phrases) in cases {
-        let sandbox = sandbox(&file);
+        let folder = with_plugin(&file);
         for command in [&["inspect", "plugin.wasm"], &["validate", "pipeline.toml"], &["run", "pipeline.toml"]] {
-            let refused = call(&sandbox, command.iter().copied());
+            let refused = call(&folder, command.iter().copied());
             let error = refused.stderr();
             assert_eq!(refused.code, Some(2), "{what}, {command:?}: {error}");
             assert!(error.starts_with("error: ") && error.contains("plugin.wasm"), "{what}, {command:?}: {error}");
@@ -98,15 +99,15 @@ fn a_file_that_is_no_plugin_is_refused() {
                 assert!(error.contains(phrase), "{what}, {command:?}, no `{phrase}` in: {error}");
             }
         }
-        assert!(!sandbox.path("out").exists() && !sandbox.path(".tidemill").exists(), "{what} left something behind");
+        assert!(!folder.path("out").exists() && !folder.path(".tidemill").exists(), "{what} left something behind");
     }
 }
 
 /// A plugin is asked what it is before anybody trusts it: even then it may not take for ever.
 #[test]
 fn a_plugin_that_never_says_what_it_is_is_refused() {
-    let sandbox = sandbox(&tiny::component(VERSION, Describe::Loops));
-    let refused = call(&sandbox, ["inspect", "plugin.wasm"]);
+    let folder = with_plugin(&tiny::component(VERSION, Describe::Loops));
+    let refused = call(&folder, ["inspect", "plugin.wasm"]);
     assert_eq!(refused.code, Some(2), "{}", refused.stderr());
     assert!(
         refused.stderr().contains("plugin.wasm failed to describe itself: it did not come back"),
@@ -119,15 +120,15 @@ fn a_plugin_that_never_says_what_it_is_is_refused() {
 #[test]
 fn a_core_module_with_metadata_is_a_plugin() {
     for file in [tiny::module(VERSION, Describe::Well), tiny::component(VERSION, Describe::Well)] {
-        let sandbox = sandbox(&file);
-        let inspected = call(&sandbox, ["inspect", "plugin.wasm"]);
+        let folder = with_plugin(&file);
+        let inspected = call(&folder, ["inspect", "plugin.wasm"]);
         assert!(
             inspected.stdout().contains("filter all\n") && inspected.stdout().contains("tiny 1.2.3"),
             "{inspected:?}"
         );
-        let run = call(&sandbox, ["run", "pipeline.toml"]);
+        let run = call(&folder, ["run", "pipeline.toml"]);
         assert_eq!(run.code, Some(0), "{}", run.stderr());
-        assert_eq!(sandbox.column("out", "value"), ["one", "two", "three"]);
+        assert_eq!(folder.column("out", "value"), ["one", "two", "three"]);
     }
 }
 
@@ -138,7 +139,7 @@ fn a_spoilt_byte_does_not_bring_the_host_down() {
     for place in (8..good.len()).step_by(good.len() / 100) {
         let mut spoilt = good.clone();
         spoilt[place] ^= 0x55;
-        let inspected = call(&sandbox(&spoilt), ["inspect", "plugin.wasm"]);
+        let inspected = call(&with_plugin(&spoilt), ["inspect", "plugin.wasm"]);
         assert!(matches!(inspected.code, Some(0 | 2)), "byte {place}: {:?} {}", inspected.code, inspected.stderr());
     }
 }

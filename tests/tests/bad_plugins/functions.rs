@@ -1,21 +1,21 @@
 //! Functions that do wrong.
 
 use serde_json::json;
-use tidemill_tests::{Finished, Sandbox};
+use tidemill_tests::{Finished, Folder, Running};
 
-use super::sandbox::sandbox;
+use super::misbehaving::misbehaving;
 
 /// An epoch of good rows, and one with a bad row among them.
-fn fill(sandbox: &Sandbox) {
-    sandbox.write("in/1.txt", "one\ntwo\n");
-    sandbox.write("in/2.txt", "three\nbad\nfour\n");
+fn fill(folder: &Folder) {
+    folder.write("in/1.txt", "one\ntwo\n");
+    folder.write("in/2.txt", "three\nbad\nfour\n");
 }
 
 /// A transform that carries its input along, so that it has to say which row came from which.
-fn transform(function: &str) -> Sandbox {
-    let sandbox = sandbox(&format!("call = \"guest.{function}\"\nkeep = [\"value\"]"));
-    fill(&sandbox);
-    sandbox
+fn transform(function: &str) -> Folder {
+    let folder = misbehaving(&format!("call = \"guest.{function}\"\nkeep = [\"value\"]"));
+    fill(&folder);
+    folder
 }
 
 /// One error, which names the function and says this.
@@ -44,11 +44,11 @@ fn a_row_that_a_function_stumbles_over_is_set_aside() {
         ("writes_to_an_outlet", "only a batch handler may write to an outlet"),
     ];
     for (function, phrase) in cases {
-        let sandbox = transform(function);
-        let run = sandbox.run(&[]);
+        let folder = transform(function);
+        let run = folder.run(&[]);
         assert_eq!(run.code, Some(0), "{function}: {}", run.stderr());
-        assert_eq!(sandbox.column("out", "value"), ["one", "two", "three", "four"], "{function}");
-        let [letter] = &sandbox.rows("aside")[..] else { panic!("{function}: {:?}", sandbox.rows("aside")) };
+        assert_eq!(folder.column("out", "value"), ["one", "two", "three", "four"], "{function}");
+        let [letter] = &folder.rows("aside")[..] else { panic!("{function}: {:?}", folder.rows("aside")) };
         let error = letter["error"].as_str().expect("it is text");
         assert!(error.starts_with(&format!("guest.{function}")) && error.contains(phrase), "{function}: {error}");
         assert_eq!(
@@ -69,17 +69,17 @@ fn any_number_of_rows_may_be_refused() {
         ("one part", &|line| (10_000..30_000).contains(&line)),
     ];
     for (which, is_bad) in bad_lines {
-        let sandbox = sandbox("call = \"guest.refuses\"\nkeep = [\"value\"]");
+        let folder = misbehaving("call = \"guest.refuses\"\nkeep = [\"value\"]");
         let line = |line: usize| format!("{}{line}", if is_bad(line) { "bad" } else { "good" });
         let lines: Vec<String> = (0..40_000).map(line).collect();
-        sandbox.write("in/1.txt", lines.join("\n"));
-        let run = sandbox.run(&[]);
+        folder.write("in/1.txt", lines.join("\n"));
+        let run = folder.run(&[]);
         assert_eq!(run.code, Some(0), "{which}: {}", run.stderr());
         let good: Vec<String> = lines.iter().filter(|line| line.starts_with("good")).cloned().collect();
-        assert!(sandbox.column("out", "out") == good && sandbox.column("out", "value") == good, "{which}");
+        assert!(folder.column("out", "out") == good && folder.column("out", "value") == good, "{which}");
         let bad = lines.iter().filter(|line| line.starts_with("bad"));
         let bad: Vec<String> = bad.map(|line| format!("{{\"value\":\"{line}\"}}")).collect();
-        assert!(sandbox.column("aside", "row") == bad, "{which}: {} rows set aside", sandbox.rows("aside").len());
+        assert!(folder.column("aside", "row") == bad, "{which}: {} rows set aside", folder.rows("aside").len());
     }
 }
 
@@ -87,11 +87,11 @@ fn any_number_of_rows_may_be_refused() {
 #[test]
 fn a_bad_row_stops_the_pipeline_when_asked_to() {
     for (function, phrase) in [("panics", "this row is beyond me"), ("refuses", "this row is not for me")] {
-        let sandbox = transform(function);
-        let run = sandbox.run(&["bad_rows=stop"]);
+        let folder = transform(function);
+        let run = folder.run(&["bad_rows=stop"]);
         assert_one_error(&run, function, phrase);
-        assert_eq!(sandbox.column("out", "value"), ["one", "two"], "{function}");
-        assert!(sandbox.rows("aside").is_empty(), "{function}");
+        assert_eq!(folder.column("out", "value"), ["one", "two"], "{function}");
+        assert!(folder.rows("aside").is_empty(), "{function}");
     }
     // A refusal names the row, so it can be shown.
     assert!(transform("refuses").run(&["bad_rows=stop"]).stderr().contains(r#"the row is {"value":"bad"}"#));
@@ -121,20 +121,20 @@ fn what_a_function_returns_is_checked() {
         ("validity_short", "column `out` that has a bitmap of 0 bytes for 3 rows"),
     ];
     for (function, phrase) in cases {
-        let sandbox = transform(function);
-        let run = sandbox.run(&[]);
+        let folder = transform(function);
+        let run = folder.run(&[]);
         assert_one_error(&run, function, phrase);
         assert!(
             run.stderr().contains("in `stage`: ") && run.stderr().contains("the plugin is at fault"),
             "{}",
             run.stderr()
         );
-        assert_eq!(sandbox.column("out", "value"), ["one", "two"], "{function}");
+        assert_eq!(folder.column("out", "value"), ["one", "two"], "{function}");
 
-        let repaired = sandbox.run(&["transforms.stage.call=guest.echoes"]);
+        let repaired = folder.run(&["transforms.stage.call=guest.echoes"]);
         assert_eq!(repaired.code, Some(0), "{function}: {}", repaired.stderr());
-        assert_eq!(sandbox.column("out", "value"), ["one", "two", "three", "bad", "four"], "{function}");
-        assert!(sandbox.rows("aside").is_empty(), "{function}");
+        assert_eq!(folder.column("out", "value"), ["one", "two", "three", "bad", "four"], "{function}");
+        assert!(folder.rows("aside").is_empty(), "{function}");
     }
 }
 
@@ -142,9 +142,9 @@ fn what_a_function_returns_is_checked() {
 #[test]
 fn filters() {
     let filter = |function: &str| {
-        let sandbox = sandbox(&format!("call = \"guest.{function}\""));
-        fill(&sandbox);
-        sandbox
+        let folder = misbehaving(&format!("call = \"guest.{function}\""));
+        fill(&folder);
+        folder
     };
     let stumbling = filter("filter_panics");
     assert_eq!(stumbling.run(&[]).code, Some(0));
@@ -162,15 +162,15 @@ fn filters() {
 #[test]
 fn reducers() {
     let reducer = |function: &str| {
-        let sandbox = sandbox(&format!(
+        let folder = misbehaving(&format!(
             "group_by = [\"character_length(value) as size\"]\nreduce = \"guest.{function}\"\nover = \"batch\""
         ));
-        fill(&sandbox);
-        sandbox
+        fill(&folder);
+        folder
     };
-    let counted = |sandbox: &Sandbox| {
+    let counted = |folder: &Folder| {
         let mut rows: Vec<String> =
-            sandbox.rows("out").iter().map(|row| format!("{}: {}", row["size"], row["out"])).collect();
+            folder.rows("out").iter().map(|row| format!("{}: {}", row["size"], row["out"])).collect();
         rows.sort();
         rows
     };
@@ -191,11 +191,11 @@ fn reducers() {
         ("finish_panics", "no end is good enough for me"),
     ];
     for (function, phrase) in cases {
-        let sandbox = reducer(function);
-        assert_one_error(&sandbox.run(&[]), function, phrase);
-        assert!(sandbox.rows("out").is_empty(), "{function}");
-        assert_eq!(sandbox.run(&["transforms.stage.reduce=guest.counts"]).code, Some(0));
-        assert_eq!(counted(&sandbox), counted(&sound), "{function}");
+        let folder = reducer(function);
+        assert_one_error(&folder.run(&[]), function, phrase);
+        assert!(folder.rows("out").is_empty(), "{function}");
+        assert_eq!(folder.run(&["transforms.stage.reduce=guest.counts"]).code, Some(0));
+        assert_eq!(counted(&folder), counted(&sound), "{function}");
     }
 }
 
@@ -210,33 +210,34 @@ fn batch_handlers() {
         ("handler_hoards", "limits.memory"),
     ];
     for (function, phrase) in cases {
-        let sandbox = sandbox(&format!("call = \"guest.{function}\"\n[transforms.behind]\ninputs = [\"stage.out\"]"));
-        fill(&sandbox);
-        let run = sandbox.run(&["sinks.out.inputs=[\"behind\"]"]);
+        let folder =
+            misbehaving(&format!("call = \"guest.{function}\"\n[transforms.behind]\ninputs = [\"stage.out\"]"));
+        fill(&folder);
+        let run = folder.run(&["sinks.out.inputs=[\"behind\"]"]);
         assert_one_error(&run, function, phrase);
-        assert!(sandbox.rows("out").is_empty(), "{function}");
+        assert!(folder.rows("out").is_empty(), "{function}");
     }
 }
 
 /// A sleeping plugin would hold up the epoch where no deadline can reach: its clock stands still, so sleep is over at once.
 #[test]
 fn sleep_takes_no_time() {
-    let sandbox = transform("sleeps");
-    let run = sandbox.run(&["limits.call_timeout=10s"]);
+    let folder = transform("sleeps");
+    let run = folder.run(&["limits.call_timeout=10s"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr());
-    assert_eq!(sandbox.column("out", "value"), ["one", "two", "three", "bad", "four"]);
+    assert_eq!(folder.column("out", "value"), ["one", "two", "three", "bad", "four"]);
 }
 
 /// The sandbox has no files, network, environment or input, and its clock shows the batch time: what a function returns
 /// can depend on its rows and the epoch only.
 #[test]
 fn a_function_sees_nothing_of_the_machine() {
-    let sandbox = sandbox("call = \"guest.looks_around\"\nselect = [\"out\", \"cast(now() as bigint) as now\"]");
-    sandbox.write("in/1.txt", "one\n");
-    let mut command = sandbox.command(["run", "pipeline.toml"]);
-    let run = tidemill_tests::Running::start(command.env("SECRET", "told to nobody")).finish();
+    let folder = misbehaving("call = \"guest.looks_around\"\nselect = [\"out\", \"cast(now() as bigint) as now\"]");
+    folder.write("in/1.txt", "one\n");
+    let mut command = folder.command(["run", "pipeline.toml"]);
+    let run = Running::start(command.env("SECRET", "told to nobody")).finish();
     assert_eq!(run.code, Some(0), "{}", run.stderr());
-    let [row] = &sandbox.rows("out")[..] else { panic!("{:?}", sandbox.rows("out")) };
+    let [row] = &folder.rows("out")[..] else { panic!("{:?}", folder.rows("out")) };
     let micros = row["now"].as_i64().expect("it is a number") / 1000;
     assert_eq!(row["out"], json!(format!("found [] at {micros}, told {micros}")));
 }
@@ -245,27 +246,27 @@ fn a_function_sees_nothing_of_the_machine() {
 /// order of Rust's hash tables, which comes from them, are those of the epoch.
 #[test]
 fn chance_is_the_same_when_an_epoch_is_run_again() {
-    let sandbox = sandbox(
+    let folder = misbehaving(
         "call = \"guest.rolls_dice\"
         [transforms.behind]
         inputs = [\"stage\"]
         columns = { value = \"out\" }
         call = \"guest.panics\"",
     );
-    fill(&sandbox);
+    fill(&folder);
     let inputs = "sinks.out.inputs=[\"behind\"]";
     let rolled = |run: &Finished| -> Vec<String> {
         run.stderr.iter().filter_map(|line| Some(line.split_once("rolled ")?.1.to_owned())).collect()
     };
-    let first = sandbox.run(&[inputs, "bad_rows=stop"]);
+    let first = folder.run(&[inputs, "bad_rows=stop"]);
     assert_eq!(first.code, Some(1), "{}", first.stderr());
     let first = rolled(&first);
     assert_eq!(first.len(), 5, "{first:?}");
 
-    let again = sandbox.run(&[inputs]);
+    let again = folder.run(&[inputs]);
     assert_eq!(again.code, Some(0), "{}", again.stderr());
     assert_eq!(rolled(&again), first[2..]);
-    assert_eq!(sandbox.column("out", "out"), [0, 1, 2, 4].map(|row| first[row].clone()));
+    assert_eq!(folder.column("out", "out"), [0, 1, 2, 4].map(|row| first[row].clone()));
     assert_eq!(first.iter().collect::<std::collections::BTreeSet<_>>().len(), 5, "chance it is: {first:?}");
 }
 
@@ -273,7 +274,7 @@ fn chance_is_the_same_when_an_epoch_is_run_again() {
 /// done, and is run again by one.
 #[test]
 fn chance_does_not_depend_on_the_workers() {
-    let sandbox = sandbox(
+    let folder = misbehaving(
         "call = \"guest.rolls_dice\"
         [transforms.behind]
         inputs = [\"stage\"]
@@ -285,15 +286,15 @@ fn chance_does_not_depend_on_the_workers() {
     );
     for file in 0..8 {
         let lines: String = (0..50).map(|line| format!("{file}.{line}\n")).collect();
-        sandbox.write(&format!("in/{file}.txt"), lines);
+        folder.write(&format!("in/{file}.txt"), lines);
     }
-    let first = sandbox.run(&["workers=4", "sources.lines.max_files_per_trigger=8"]);
+    let first = folder.run(&["workers=4", "sources.lines.max_files_per_trigger=8"]);
     assert_one_error(&first, "handler_panics", "this batch is beyond me");
     let rolled = first.stderr.iter().filter_map(|line| Some(line.split_once("rolled ")?.1.to_owned()));
     let mut rolled: Vec<String> = rolled.collect();
-    let again = sandbox.run(&["workers=1", "transforms.behind.call=guest.echoes", "sinks.rest.inputs=[\"behind\"]"]);
+    let again = folder.run(&["workers=1", "transforms.behind.call=guest.echoes", "sinks.rest.inputs=[\"behind\"]"]);
     assert_eq!(again.code, Some(0), "{}", again.stderr());
-    let mut out = sandbox.column("out", "out");
+    let mut out = folder.column("out", "out");
     rolled.sort();
     out.sort();
     assert_eq!((rolled.len(), out), (400, rolled));
@@ -302,10 +303,10 @@ fn chance_does_not_depend_on_the_workers() {
 /// A plugin that writes without end to the log must not fill the memory or bury what others say.
 #[test]
 fn a_flood_of_log_lines_is_cut() {
-    let sandbox = transform("shouts");
-    let run = sandbox.run(&["limits.call_timeout=10s"]);
+    let folder = transform("shouts");
+    let run = folder.run(&["limits.call_timeout=10s"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr());
-    assert_eq!(sandbox.column("out", "value"), ["one", "two", "three", "bad", "four"]);
+    assert_eq!(folder.column("out", "value"), ["one", "two", "three", "bad", "four"]);
     assert!(run.stderr().len() < 1 << 20, "{} bytes", run.stderr().len());
     assert!(run.stderr().contains("more than 1000 lines in one call"), "{}", &run.stderr()[..500]);
     assert!(run.stderr().contains("INFO guest.shouts: aaa"), "{}", &run.stderr()[..500]);

@@ -5,5 +5,5 @@
 
 mod files;
 mod functions;
-mod sandbox;
+mod misbehaving;
 mod tiny;

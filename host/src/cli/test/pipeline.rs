@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use crate::{
     manifest::{
-        Aggregate, BadRows, CallSpec, FileFormat, FilesSink, FilesSource, FunctionName, GroupSpec, Input, Limits,
-        Manifest, Operation, OutputFormat, Over, PluginOrigin, PluginSpec, SinkConnector, SinkSpec, SourceConnector,
-        SourceSpec, SourceText, Spanned, TransformSpec, Trigger,
+        Aggregate, BadRows, CallSpec, Extent, FileFormat, FilesSink, FilesSource, FunctionName, GroupSpec, Input,
+        Limits, Manifest, Operation, OutputFormat, PluginOrigin, PluginSpec, SinkConnector, SinkSpec, SourceConnector,
+        SourceSpec, SourceText, Spanned, TransformSpec, Trigger, WatermarkSettings,
     },
     model::{DataType, PartName},
     ports::{Function, Role},
@@ -118,19 +118,21 @@ impl<'a> Trial<'a> {
             workers: Some(1),
             checkpoint: None,
             bad_rows: BadRows::SetAside,
+            watermarks: WatermarkSettings::default(),
             limits: Limits::default(),
             plugins: vec![PluginSpec {
                 name: command.whole(command.plugin.clone()),
                 origin: command.whole(PluginOrigin::Path(command.file.clone())),
                 sha256: None,
             }],
-            sources: vec![SourceSpec { name: command.whole(SOURCE.into()), connector: self.source() }],
+            sources: vec![SourceSpec { name: command.whole(SOURCE.into()), watermark: None, connector: self.source() }],
             transforms: vec![TransformSpec {
                 name: command.whole(CALL.into()),
                 inputs: vec![command.whole(Input { part: SOURCE.into(), outlet: None })],
                 filter: None,
                 operation: Some(self.operation(command)),
                 select: None,
+                watermark: None,
             }],
             sinks: outputs.chain([sink("refused".to_owned(), refused, self.refused())]).collect(),
             source: Arc::new(SourceText::new("command line", command.text.clone())),
@@ -161,11 +163,15 @@ impl<'a> Trial<'a> {
             config: command.config.clone(),
             columns: Vec::new(),
             keep: Vec::new(),
+            mode: None,
         };
         match self.function.role {
-            Role::Reducer => {
-                Operation::Group(GroupSpec { by: Vec::new(), aggregate: Aggregate::Reduce(call), over: Over::Batch })
-            }
+            Role::Reducer => Operation::Group(GroupSpec {
+                by: Vec::new(),
+                aggregate: Aggregate::Reduce(call),
+                extent: Extent::Batch,
+                allowed_lateness: None,
+            }),
             _ => Operation::Call(call),
         }
     }

@@ -1,20 +1,21 @@
 //! The folder of a files sink: who may write to it, what is committed in it, and the steps that make it so.
 
 use std::{
-    fs::{self, File, TryLockError},
-    io::{self, Write},
+    any::Any,
+    fs::TryLockError,
+    io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use rustix::{
-    fs::{CWD, RenameFlags, renameat_with},
-    io::Errno,
-};
 use serde::Serialize;
 
 use crate::{model::Epoch, ports::SinkError};
 
-use super::encode::{self, FORMATS};
+use super::{
+    disk::{Disk, DiskFile},
+    encode::{self, FORMATS},
+};
 
 /// The sink's own folder in the folder. Hidden from sources by its first letter.
 const NOTES: &str = "_tidemill";
@@ -42,35 +43,35 @@ struct EpochManifest<'a> {
 
 /// A folder that nobody else writes to.
 pub(super) struct Folder {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
     committed: Option<Epoch>,
-    /// Held, not read: the lock ends with the file's last handle, also when the process dies.
-    _lock: File,
+    /// Held, not read.
+    _lock: Box<dyn Any + Send>,
 }
 
 impl Folder {
     /// Makes the folder if there is none, shuts out other writers, and clears away what was never committed.
-    pub(super) fn take_over(path: &Path) -> Result<Self, SinkError> {
-        let failed = |what: &str, error: io::Error| failed(what, path, &error);
+    pub(super) fn take_over(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, SinkError> {
         let notes = path.join(NOTES);
-        if !notes.is_dir() {
-            refuse_foreign_parts(path)?;
+        if !disk.is_folder(&notes) {
+            refuse_foreign_parts(disk.as_ref(), path)?;
         }
-        create_durably(&notes).map_err(|error| failed("create", error))?;
-        let lock = File::create(notes.join("lock")).map_err(|error| failed("lock", error))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(SinkError(format!(
-                    "another pipeline is writing to `{}`; stop it, or choose another folder",
-                    path.display()
-                )));
-            }
-            Err(TryLockError::Error(error)) => return Err(failed("lock", error)),
-        }
-        let committed = last_manifest(&notes).map_err(|error| failed("list", error))?;
-        let folder = Folder { path: path.to_owned(), committed, _lock: lock };
-        folder.remove_leftovers().map_err(|error| failed("clear", error))?;
+        make_durable(disk.as_ref(), &notes).map_err(|error| failed("create", &notes, &error))?;
+        let lock_file = notes.join("lock");
+        let lock = disk.lock(&lock_file).map_err(|error| match error {
+            TryLockError::WouldBlock => SinkError(format!(
+                "another pipeline is writing to `{}`; stop it, or choose another folder",
+                path.display()
+            )),
+            TryLockError::Error(error) => failed("lock", &lock_file, &error),
+        })?;
+        // A run that was killed may have left a manifest in place that is not durable. Whoever hears of its epoch now
+        // builds on it, so a power loss must not take it back later.
+        disk.sync_folder(&notes).map_err(|error| failed("sync", &notes, &error))?;
+        let committed = last_manifest(disk.as_ref(), &notes).map_err(|error| failed("list", &notes, &error))?;
+        let folder = Folder { disk, path: path.to_owned(), committed, _lock: lock };
+        folder.remove_leftovers().map_err(|error| failed("clear", path, &error))?;
         Ok(folder)
     }
 
@@ -79,51 +80,67 @@ impl Folder {
         self.committed
     }
 
-    /// Where a file is written before it has its name.
-    pub(super) fn temporary(&self, name: &str) -> PathBuf {
-        self.path.join(NOTES).join(format!("{name}{TEMPORARY}"))
+    /// Begins a file under its temporary name.
+    pub(super) fn create(&self, name: &str) -> Result<Box<dyn DiskFile>, SinkError> {
+        let path = self.temporary(name);
+        self.disk.create(&path).map_err(|error| failed("create", &path, &error))
     }
 
-    /// An error of this folder, in words.
-    pub(super) fn failed(&self, what: &str, error: &io::Error) -> SinkError {
-        failed(what, &self.path, error)
+    /// An error with a file under its temporary name, in words.
+    pub(super) fn failed(&self, what: &str, name: &str, error: &io::Error) -> SinkError {
+        failed(what, &self.temporary(name), error)
     }
 
     /// Gives the parts their names, and then, in one step, makes them count.
     pub(super) fn commit(&mut self, epoch: Epoch, parts: &[Part]) -> Result<(), SinkError> {
-        self.place(epoch, parts).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => SinkError(format!(
-                "a file of epoch {epoch} is already in `{}`, from another writer; give each pipeline a folder of its own",
-                self.path.display()
-            )),
-            _ => self.failed("commit to", &error),
-        })?;
+        for part in parts {
+            self.place(epoch, &part.name, &self.path)?;
+        }
+        if !parts.is_empty() {
+            self.sync(&self.path)?;
+        }
+        let (name, notes) = (manifest_name(epoch), self.notes());
+        let mut manifest =
+            serde_json::to_vec(&EpochManifest { epoch, files: parts }).expect("numbers and names are JSON");
+        manifest.push(b'\n');
+        let mut file = self.create(&name)?;
+        let written = file.write_all(&manifest).and_then(|()| file.sync());
+        written.map_err(|error| self.failed("write", &name, &error))?;
+        self.place(epoch, &name, &notes)?;
+        self.sync(&notes)?;
         self.committed = Some(epoch);
         self.drop_old_manifest(epoch);
         Ok(())
     }
 
-    fn place(&self, epoch: Epoch, parts: &[Part]) -> io::Result<()> {
-        for part in parts {
-            rename_no_replace(&self.temporary(&part.name), &self.path.join(&part.name))?;
-        }
-        if !parts.is_empty() {
-            sync_folder(&self.path)?;
-        }
-        let name = manifest_name(epoch);
-        let temporary = self.temporary(&name);
-        let mut file = File::create(&temporary)?;
-        serde_json::to_writer(&mut file, &EpochManifest { epoch, files: parts })?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        rename_no_replace(&temporary, &self.path.join(NOTES).join(&name))?;
-        sync_folder(&self.path.join(NOTES))
+    /// Moves a finished file from its temporary name to its own.
+    fn place(&self, epoch: Epoch, name: &str, folder: &Path) -> Result<(), SinkError> {
+        let path = folder.join(name);
+        self.disk.rename_no_replace(&self.temporary(name), &path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => SinkError(format!(
+                "`{}` of epoch {epoch} is already there, from another writer; give each pipeline a folder of its own",
+                path.display()
+            )),
+            _ => failed("put in place", &path, &error),
+        })
+    }
+
+    fn sync(&self, folder: &Path) -> Result<(), SinkError> {
+        self.disk.sync_folder(folder).map_err(|error| failed("sync", folder, &error))
+    }
+
+    fn notes(&self) -> PathBuf {
+        self.path.join(NOTES)
+    }
+
+    fn temporary(&self, name: &str) -> PathBuf {
+        self.notes().join(format!("{name}{TEMPORARY}"))
     }
 
     /// Removes what an attempt has left that was not committed. What cannot be removed now, the next start removes.
     pub(super) fn clear_leftovers(&mut self) {
         // A commit may have failed after its manifest was in place: then it did happen.
-        match last_manifest(&self.path.join(NOTES)) {
+        match last_manifest(self.disk.as_ref(), &self.notes()) {
             Ok(committed) => self.committed = committed,
             Err(_) => return,
         }
@@ -133,23 +150,24 @@ impl Folder {
     }
 
     fn remove_leftovers(&self) -> io::Result<()> {
-        for name in names(&self.path.join(NOTES))? {
+        let notes = self.notes();
+        for name in self.disk.names(&notes)? {
             if name.ends_with(TEMPORARY) {
-                fs::remove_file(self.path.join(NOTES).join(name))?;
+                self.disk.remove(&notes.join(name))?;
             }
         }
-        for name in names(&self.path)? {
+        for name in self.disk.names(&self.path)? {
             if epoch_of_part(&name).is_some_and(|epoch| Some(epoch) > self.committed) {
-                fs::remove_file(self.path.join(name))?;
+                self.disk.remove(&self.path.join(name))?;
             }
         }
-        sync_folder(&self.path)
+        self.disk.sync_folder(&self.path)
     }
 
     fn drop_old_manifest(&self, epoch: Epoch) {
         if let Some(old) = epoch.number().checked_sub(MANIFESTS_KEPT) {
             // It is of no use to anyone any more, so it does no harm either if it stays.
-            let _ = fs::remove_file(self.path.join(NOTES).join(manifest_name(Epoch::new(old))));
+            let _ = self.disk.remove(&self.notes().join(manifest_name(Epoch::new(old))));
         }
     }
 }
@@ -172,15 +190,15 @@ fn manifest_name(epoch: Epoch) -> String {
     format!("{:05}.json", epoch.number())
 }
 
-fn last_manifest(notes: &Path) -> io::Result<Option<Epoch>> {
-    let epochs = names(notes)?.into_iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok());
+fn last_manifest(disk: &dyn Disk, notes: &Path) -> io::Result<Option<Epoch>> {
+    let epochs = disk.names(notes)?.into_iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok());
     Ok(epochs.max().map(Epoch::new))
 }
 
 /// Files that look like ours without our notes belong to somebody else, or to a sink whose notes were removed. To take
 /// them for leftovers would be to delete them.
-fn refuse_foreign_parts(path: &Path) -> Result<(), SinkError> {
-    let found = match names(path) {
+fn refuse_foreign_parts(disk: &dyn Disk, path: &Path) -> Result<(), SinkError> {
+    let found = match disk.names(path) {
         Ok(names) => names.into_iter().find(|name| epoch_of_part(name).is_some()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(failed("list", path, &error)),
@@ -193,43 +211,31 @@ fn refuse_foreign_parts(path: &Path) -> Result<(), SinkError> {
     })
 }
 
-fn names(folder: &Path) -> io::Result<Vec<String>> {
-    fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
-}
-
-/// Makes a folder with those above it, each durable in the one above.
-fn create_durably(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
+/// Makes a folder with those above it, each durable in the one above. One that is there already may have been made by a
+/// run that was killed before it came to that.
+fn make_durable(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+    let Some(above) = folder.parent() else { return Ok(()) };
+    let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+    if above != Path::new(".") {
+        make_durable(disk, above)?;
     }
-    let above = folder.parent().map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
-    if let Some(above) = above {
-        create_durably(above)?;
+    let found = disk.is_folder(folder);
+    if !found {
+        match disk.create_folder(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
     }
-    match fs::create_dir(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    above.map_or(Ok(()), sync_folder)
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// Renames, but not onto a file that is there already.
-fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // The file system cannot.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => link_no_replace(from, to),
-        renamed => renamed.map_err(io::Error::from),
+    match disk.sync_folder(above) {
+        Err(error) if found && cannot_be_ours(&error) => Ok(()),
+        synced => synced,
     }
 }
 
-/// The same in two steps. A crash between them leaves the temporary name too, which is a leftover like any other.
-pub(super) fn link_no_replace(from: &Path, to: &Path) -> io::Result<()> {
-    fs::hard_link(from, to)?;
-    fs::remove_file(from)
+/// Whether a folder that answers a sync like this is none in which this sink has made another.
+fn cannot_be_ours(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    matches!(error.kind(), InvalidInput | PermissionDenied | ReadOnlyFilesystem | Unsupported)
 }
 
 fn failed(what: &str, path: &Path, error: &io::Error) -> SinkError {

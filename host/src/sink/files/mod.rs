@@ -6,9 +6,12 @@
 //! cleared away by the next start. So the last of these files is all that recovery needs, and all a reader who must not
 //! see uncommitted parts needs; some earlier ones are kept for people, and no more, because a pipeline has no end.
 
+mod disk;
 mod encode;
 mod folder;
 mod part;
+
+use std::sync::Arc;
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 
@@ -18,11 +21,19 @@ use crate::{
     ports::{CommitPermit, Marker, Sink, SinkError},
 };
 
-use self::{folder::Folder, part::Parts};
+pub(crate) use self::disk::Disk;
+#[cfg(test)]
+pub(crate) use self::disk::DiskFile;
+use self::{disk::RealDisk, folder::Folder, part::Parts};
+
+/// A new file is begun at this size: large enough that files stay few, small enough to be read and moved in one go.
+const PIECE_BYTES: u64 = 128 << 20;
 
 /// Writes each epoch as a set of files.
-pub(super) struct Files {
+pub(crate) struct Files {
     settings: FilesSink,
+    disk: Arc<dyn Disk>,
+    piece_bytes: u64,
     /// There from `recover` on.
     folder: Option<Folder>,
     /// There from `begin` to `commit` or `abort`, whichever comes first.
@@ -31,7 +42,17 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn new(settings: &FilesSink) -> Self {
-        Files { settings: settings.clone(), folder: None, parts: None }
+        Files::on(Arc::new(RealDisk), settings)
+    }
+
+    /// On another file system than the real one.
+    pub(crate) fn on(disk: Arc<dyn Disk>, settings: &FilesSink) -> Self {
+        Files { settings: settings.clone(), disk, piece_bytes: PIECE_BYTES, folder: None, parts: None }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_piece_bytes(&mut self, bytes: u64) {
+        self.piece_bytes = bytes;
     }
 }
 
@@ -39,7 +60,7 @@ impl Sink for Files {
     fn recover(&mut self) -> Result<Marker, SinkError> {
         // The old lock goes before the new one is taken: it may be our own.
         self.folder = None;
-        let folder = self.folder.insert(Folder::take_over(&self.settings.path)?);
+        let folder = self.folder.insert(Folder::take_over(self.disk.clone(), &self.settings.path)?);
         Ok(folder.committed().map_or(Marker::Nothing, Marker::At))
     }
 
@@ -52,7 +73,7 @@ impl Sink for Files {
                 self.settings.path.display()
             )));
         }
-        self.parts = Some(Parts::new(epoch, self.settings.format, schema.clone()));
+        self.parts = Some(Parts::new(epoch, self.settings.format, schema.clone(), self.piece_bytes));
         Ok(())
     }
 

@@ -1,21 +1,14 @@
 //! The files of one epoch under their temporary names.
 
-use std::{
-    fs::{File, OpenOptions},
-    io::{self, Write},
-};
-
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 
 use crate::{manifest::OutputFormat, model::Epoch, ports::SinkError};
 
 use super::{
+    disk::DiskFile,
     encode,
     folder::{Folder, Part, part_name},
 };
-
-/// A new file is begun at this size: large enough that files stay few, small enough to be read and moved in one go.
-const PIECE_BYTES: u64 = 128 << 20;
 
 /// Writes rows, file after file. Which rows go into which file depends on the rows alone, so an epoch that is run again
 /// makes the same files.
@@ -25,14 +18,14 @@ pub(super) struct Parts {
     schema: SchemaRef,
     piece_bytes: u64,
     finished: Vec<Part>,
-    open: Option<(Part, File)>,
+    open: Option<(Part, Box<dyn DiskFile>)>,
     /// One batch as bytes; kept to be filled again.
     buffer: Vec<u8>,
 }
 
 impl Parts {
-    pub(super) fn new(epoch: Epoch, format: OutputFormat, schema: SchemaRef) -> Self {
-        Parts { epoch, format, schema, piece_bytes: PIECE_BYTES, finished: Vec::new(), open: None, buffer: Vec::new() }
+    pub(super) fn new(epoch: Epoch, format: OutputFormat, schema: SchemaRef, piece_bytes: u64) -> Self {
+        Parts { epoch, format, schema, piece_bytes, finished: Vec::new(), open: None, buffer: Vec::new() }
     }
 
     pub(super) fn epoch(&self) -> Epoch {
@@ -50,40 +43,35 @@ impl Parts {
                 crate::model::describe_schema(&self.schema)
             ))
         })?;
-        self.append(rows.num_rows(), folder).map_err(|error| folder.failed("write to", &error))
+        self.append(rows.num_rows(), folder)
     }
 
-    fn append(&mut self, rows: usize, folder: &Folder) -> io::Result<()> {
+    fn append(&mut self, rows: usize, folder: &Folder) -> Result<(), SinkError> {
         let (part, file) = match &mut self.open {
             Some(open) => open,
             None => {
                 let name = part_name(self.epoch, self.finished.len(), encode::extension(self.format));
-                let file = OpenOptions::new().write(true).create_new(true).open(folder.temporary(&name))?;
+                let file = folder.create(&name)?;
                 self.open.insert((Part { name, rows: 0, bytes: 0 }, file))
             }
         };
-        file.write_all(&self.buffer)?;
+        file.write_all(&self.buffer).map_err(|error| folder.failed("write to", &part.name, &error))?;
         part.rows += rows as u64;
         part.bytes += self.buffer.len() as u64;
-        if part.bytes >= self.piece_bytes { self.close() } else { Ok(()) }
+        if part.bytes >= self.piece_bytes { self.close(folder) } else { Ok(()) }
     }
 
-    fn close(&mut self) -> io::Result<()> {
-        if let Some((part, file)) = self.open.take() {
-            file.sync_all()?;
+    fn close(&mut self, folder: &Folder) -> Result<(), SinkError> {
+        if let Some((part, mut file)) = self.open.take() {
+            file.sync().map_err(|error| folder.failed("write to", &part.name, &error))?;
             self.finished.push(part);
         }
         Ok(())
     }
 
-    #[cfg(test)]
-    pub(super) fn set_piece_bytes(&mut self, bytes: u64) {
-        self.piece_bytes = bytes;
-    }
-
     /// All files of the epoch, durable under their temporary names.
     pub(super) fn finish(mut self, folder: &Folder) -> Result<Vec<Part>, SinkError> {
-        self.close().map_err(|error| folder.failed("write to", &error))?;
+        self.close(folder)?;
         Ok(self.finished)
     }
 }

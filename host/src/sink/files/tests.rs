@@ -242,10 +242,10 @@ fn a_link_does_not_replace_either() {
     let folder = temporary();
     let (from, to) = (folder.path().join("from"), folder.path().join("to"));
     fs::write(&from, "ours").unwrap();
-    folder::link_no_replace(&from, &to).unwrap();
+    disk::link_no_replace(&from, &to).unwrap();
     assert_eq!(tree(folder.path()), ["to"]);
     fs::write(&from, "other").unwrap();
-    let error = folder::link_no_replace(&from, &to).unwrap_err();
+    let error = disk::link_no_replace(&from, &to).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
     assert_eq!(fs::read_to_string(&to).unwrap(), "ours");
 }
@@ -277,8 +277,8 @@ fn a_large_epoch_has_several_pieces() {
     let folder = temporary();
     let mut sink = sink(folder.path(), OutputFormat::Csv);
     sink.recover().unwrap();
+    sink.set_piece_bytes(11);
     sink.begin(Epoch::FIRST, &words(&[]).schema()).unwrap();
-    sink.parts.as_mut().unwrap().set_piece_bytes(11);
     ["12345", "5678", "9"].iter().for_each(|word| sink.write(&words(&[word])).unwrap());
     commit(&mut sink, 0).unwrap();
     let read = |name| fs::read_to_string(folder.path().join(name)).unwrap();

@@ -1,5 +1,7 @@
 //! A well-behaved plugin with a function of each role, to be used wrongly.
 
+use std::time::Duration;
+
 use tidemill_sdk::prelude::*;
 
 /// A line of text.
@@ -82,4 +84,39 @@ fn route(rows: Rows<Word<'_>>, short: Outlet<Word<'_>>, long: Outlet<Word<'_>>) 
     }
 }
 
-plugin!(tokenize, measure, double, longer, Longest, route);
+/// What is known of a word.
+#[state]
+#[derive(Default)]
+struct Known {
+    length: i64,
+    over: Timestamp,
+}
+
+/// Adds up the lengths of a word. Tells the sum a second after each change, and once more when the word is over: when it
+/// has not been there for a minute of event time. Unless that comes about within a day, the word is forgotten.
+#[keyed_state(version = 2, migrate = sum_alone)]
+fn add_up(_: Word<'_>, known: Option<Known>, lengths: Rows<Length>, ctx: &mut KeyContext<Length>) -> Option<Known> {
+    let known = known.unwrap_or_default();
+    if !ctx.expired().is_empty() {
+        ctx.emit(Length { length: known.length });
+    }
+    if ctx.expired().contains(&Timer::EventTime(known.over)) {
+        return None;
+    }
+    ctx.expire_after(Duration::from_secs(24 * 60 * 60));
+    if lengths.is_empty() {
+        return Some(known);
+    }
+    ctx.cancel(Timer::EventTime(known.over));
+    let over = ctx.watermark().unwrap_or_default() + Duration::from_secs(60);
+    ctx.set(Timer::EventTime(over));
+    ctx.set(Timer::ProcessingTime(context::batch_time() + Duration::from_secs(1)));
+    Some(Known { length: known.length + lengths.iter().map(|row| row.length).sum::<i64>(), over })
+}
+
+/// Version 1 of the state was the sum alone.
+fn sum_alone(_from_version: u32, state: &[u8]) -> Result<Known, String> {
+    Ok(Known { length: tidemill_sdk::decode_state(state)?, over: Timestamp::default() })
+}
+
+plugin!(tokenize, measure, double, longer, Longest, route, add_up);

@@ -60,6 +60,43 @@ const FUNCTIONS: &[(Role, &[&str])] = &[
             "finish_panics",
         ],
     ),
+    (
+        Role::KeyedState,
+        &[
+            // Over the row `bad`.
+            "keyed_panics",
+            "keyed_refuses",
+            // As a whole.
+            "keyed_gives_up",
+            // In what it returns.
+            "keyed_states_missing",
+            "keyed_states_of_numbers",
+            "keyed_states_validity_short",
+            "keyed_expiry_short",
+            "keyed_expiry_of_numbers",
+            "keyed_expiry_validity_short",
+            "keyed_rows_missing",
+            "keyed_rows_of_numbers",
+            "keyed_rows_not_utf8",
+            "keyed_groups_missing",
+            "keyed_groups_descend",
+            "keyed_group_beyond",
+            "keyed_timers_without_times",
+            "keyed_timers_without_clocks",
+            "keyed_timers_without_groups",
+            "keyed_timer_beyond",
+            "keyed_cancel_beyond",
+            "keyed_timer_on_no_clock",
+            // When it migrates.
+            "migration_panics",
+            "migration_fails",
+            "migration_loses_one",
+            "migration_removes_one",
+            "migration_to_text",
+            // Nothing that is forbidden.
+            "keyed_counts",
+        ],
+    ),
     (Role::BatchHandler, &["handler_panics", "handler_unknown_outlet", "handler_misfit", "handler_hoards"]),
 ];
 
@@ -93,19 +130,20 @@ fn function(role: Role, name: &str) -> Function {
         "column_short" => DataType::Int64,
         _ => DataType::Utf8,
     };
-    let has_output = matches!(role, Role::Transform | Role::Reducer);
+    let has_output = matches!(role, Role::Transform | Role::Reducer | Role::KeyedState);
+    let is_keyed = matches!(role, Role::KeyedState);
     let outlet = || Outlet { name: "out".to_owned(), columns: vec![field("out", DataType::Utf8)] };
     Function {
         name: name.to_owned(),
         role,
         doc: name.replace('_', " "),
         input: vec![field("value", DataType::Utf8)],
-        key: Vec::new(),
+        key: is_keyed.then(|| field("key", DataType::Utf8)).into_iter().collect(),
         output: has_output.then(|| field("out", out)).into_iter().collect(),
         outlets: matches!(role, Role::BatchHandler).then(outlet).into_iter().collect(),
         config_schema: None,
         default_config: None,
         retracts: false,
-        state_version: 0,
+        state_version: if is_keyed { 2 } else { 0 },
     }
 }

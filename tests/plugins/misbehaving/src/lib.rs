@@ -9,6 +9,7 @@ mod bindings;
 mod catalog;
 mod filters;
 mod handlers;
+mod keyed_states;
 mod reducers;
 mod sightseers;
 mod transforms;

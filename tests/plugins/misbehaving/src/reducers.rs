@@ -4,7 +4,7 @@ use crate::{
     Misbehaving,
     bindings::exports::tidemill::plugin::reducer::Guest,
     catalog,
-    wire::{BAD, Batch, Column, Failure, Values, lines, text, text_batch},
+    wire::{BAD, Batch, Column, Failure, Values, lines, numbers, states_of, text, text_batch},
 };
 
 impl Guest for Misbehaving {
@@ -15,19 +15,19 @@ impl Guest for Misbehaving {
         let mut counts = numbers(&states);
         groups.iter().for_each(|&group| counts[group as usize] += 1);
         Ok(match catalog::name(handle) {
-            "states_missing" => column(&counts[1..]),
+            "states_missing" => states_of(&counts[1..]),
             "states_of_text" => {
                 Column { values: Values::Utf8(text(counts.iter().map(u64::to_string))), validity: None }
             }
-            _ => column(&counts),
+            _ => states_of(&counts),
         })
     }
 
     fn merge(handle: u32, left: Column, right: Column) -> Result<Column, Failure> {
         let sums: Vec<u64> = numbers(&left).iter().zip(numbers(&right)).map(|(left, right)| left + right).collect();
         Ok(match catalog::name(handle) {
-            "merge_loses_one" => column(&sums[1..]),
-            _ => column(&sums),
+            "merge_loses_one" => states_of(&sums[1..]),
+            _ => states_of(&sums),
         })
     }
 
@@ -43,17 +43,4 @@ impl Guest for Misbehaving {
             _ => text_batch(&counts),
         })
     }
-}
-
-fn numbers(states: &Column) -> Vec<u64> {
-    let Values::Binary(values) = &states.values else { panic!("states are binary") };
-    let number = |row: &[i32]| {
-        let digits = &values.data[row[0] as usize..row[1] as usize];
-        std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0)
-    };
-    values.offsets.windows(2).map(number).collect()
-}
-
-fn column(numbers: &[u64]) -> Column {
-    Column { values: Values::Binary(text(numbers.iter().map(u64::to_string))), validity: None }
 }

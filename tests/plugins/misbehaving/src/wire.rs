@@ -1,4 +1,4 @@
-//! Batches of one column of text, read and written.
+//! Batches of one column of text, and states that are numbers as text, read and written.
 
 pub(crate) use crate::bindings::tidemill::plugin::types::{Batch, Column, DataType, Failure, Field, Values, Variable};
 
@@ -30,6 +30,21 @@ pub(crate) fn batch(rows: usize, values: Values) -> Batch {
 /// A batch of one column of text.
 pub(crate) fn text_batch<S: AsRef<str>>(rows: &[S]) -> Batch {
     batch(rows.len(), Values::Utf8(text(rows)))
+}
+
+/// The numbers that states are; 0 where there is none.
+pub(crate) fn numbers(states: &Column) -> Vec<u64> {
+    let Values::Binary(values) = &states.values else { panic!("states are binary") };
+    let number = |row: &[i32]| {
+        let digits = &values.data[row[0] as usize..row[1] as usize];
+        std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0)
+    };
+    values.offsets.windows(2).map(number).collect()
+}
+
+/// States that are these numbers.
+pub(crate) fn states_of(numbers: &[u64]) -> Column {
+    Column { values: Values::Binary(text(numbers.iter().map(u64::to_string))), validity: None }
 }
 
 /// The description of a column.

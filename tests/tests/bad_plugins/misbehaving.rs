@@ -1,11 +1,11 @@
 //! A pipeline with one function of the plugin `misbehaving` in it.
 
-use tidemill_tests::{Sandbox, plugin};
+use tidemill_tests::{Folder, plugin};
 
 /// Rows from `in`, file by file, through the stage that `stage` says, to `out`, and those set aside to `aside`.
-pub(super) fn sandbox(stage: &str) -> Sandbox {
+pub(super) fn misbehaving(stage: &str) -> Folder {
     let plugin = plugin("misbehaving").display();
-    Sandbox::new(&format!(
+    Folder::with(&format!(
         r#"
         name = "misbehaving"
         trigger = "available-now"

@@ -1,0 +1,56 @@
+//! A disk that is full, or fails, at every operation.
+
+use super::{
+    dice::mix,
+    disk::{Fault, SimDisk},
+    each,
+    pipeline::{Told, Undisturbed},
+    times,
+};
+
+const EPOCHS: u64 = 20;
+
+const FAULTS: [Fault; 4] = [Fault::Full, Fault::Broken, Fault::Error, Fault::Short];
+
+/// Storage that fails must not cost a row. Whichever operation it is, the pipeline goes on as if nothing had happened, or
+/// stops with an error that names the file and says what to do; and once that is done, it ends as it would have.
+#[test]
+fn failing_storage_at_every_operation() {
+    let undisturbed = Undisturbed::run(EPOCHS);
+    let runs = undisturbed.operations as usize * FAULTS.len();
+    each(times(1) * runs, |number| {
+        let (at, fault) =
+            ((number / FAULTS.len() % undisturbed.operations as usize) as u64, FAULTS[number % FAULTS.len()]);
+        let mut disk = SimDisk::new();
+        let mut told = Told::default();
+        let mut story = format!("{fault:?} at operation {at}");
+        disk.fail(at, fault);
+        let ended = undisturbed.go_on(&disk, &mut told, &story);
+        assert!(disk.heal() || fault == Fault::Full, "{story}: it never came to that");
+        if let Err(error) = ended {
+            check_words(&error, &story);
+            // A start comes later; the power may have gone in the meantime.
+            if mix(number as u64).is_multiple_of(2) {
+                disk = disk.after_power_loss(number as u64);
+                story += " with a power loss";
+            }
+            let ended = undisturbed.go_on(&disk, &mut told, &story);
+            ended.unwrap_or_else(|error| panic!("{story}: {error}"));
+        }
+        undisturbed.check_end(&disk, number as u64, &story);
+    });
+}
+
+/// The error names the file or folder, what is wrong with it, and what to do; and does not send anybody to a savepoint for
+/// want of some room.
+fn check_words(error: &str, story: &str) {
+    let named = ["`/pipelines/counts/checkpoint.redb`", "`/data/out`", "`/data/out/"];
+    assert!(named.iter().any(|name| error.contains(name)), "{story}: the file is not named: {error}");
+    assert!(
+        error.contains("start again") || error.contains("start the pipeline again"),
+        "{story}: no next step: {error}"
+    );
+    for wrong in ["damaged", "another pipeline", "another writer", "in use", "savepoint"] {
+        assert!(!error.contains(wrong), "{story}: misleading: {error}");
+    }
+}
