@@ -6,6 +6,7 @@
 mod connector;
 mod diagnostic;
 mod graph;
+mod join;
 mod overrides;
 mod parse;
 mod plugin;
@@ -308,6 +309,8 @@ pub enum Operation {
     Distinct(DistinctSpec),
     /// Calls a function that keeps a state of each key.
     Update(UpdateSpec),
+    /// Joins two inputs.
+    Join(JoinSpec),
 }
 
 /// A call of a function of a plugin.
@@ -438,6 +441,20 @@ pub struct UpdateSpec {
     pub call: CallSpec,
     /// Whether every known key is visited in every epoch, also without new rows.
     pub visit_all: bool,
+}
+
+/// A join of two inputs: the left one and the right one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JoinSpec {
+    /// What must be equal: a column of both, or `left = right`.
+    pub on: Vec<Spanned<String>>,
+    /// How much earlier, and how much later, than the left the right may be.
+    pub within: Option<Spanned<(Duration, Duration)>>,
+    /// Whether rows of the left that nothing matches come out too.
+    pub outer: bool,
+    /// Where all this is said.
+    #[serde(skip)]
+    pub span: Span<usize>,
 }
 
 /// The first row of each key.

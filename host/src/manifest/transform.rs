@@ -4,7 +4,7 @@ use super::{
     Aggregate, CallSpec, Diagnostic, FunctionName, GroupSpec, Operation, Spanned, TransformSpec, UpdateSpec,
     connector::MODES,
     graph::{Graph, Kind, Node},
-    reference,
+    join, reference,
     section::Section,
     time,
 };
@@ -30,6 +30,7 @@ pub(super) fn transform(
     let extent = time::extent(section);
     let allowed_lateness = section.duration_spanned("allowed_lateness");
     let distinct = time::distinct(section);
+    let join = join::join(section);
     let watermark = time::watermark(section);
     let mode = section.choice("mode", &MODES);
     let config = section.json("config");
@@ -64,21 +65,21 @@ pub(super) fn transform(
             };
             Some(Operation::Group(GroupSpec { by, aggregate, extent: extent?, allowed_lateness }))
         }
-        (None, None) => distinct.map(Operation::Distinct),
+        (None, None) => distinct.map(Operation::Distinct).or(join.map(Operation::Join)),
     };
     Some(TransformSpec { name, inputs, filter, operation, select, watermark })
 }
 
 /// A transform has at most one operation, and a group is computed in one way.
 fn check_operation(section: &mut Section<'_, '_>) {
-    const OPERATIONS: [&str; 6] = ["call", "drop_duplicates", "group_by", "aggregates", "reduce", "update"];
+    const OPERATIONS: [&str; 7] = ["call", "drop_duplicates", "join", "group_by", "aggregates", "reduce", "update"];
     const OF_GROUPS: [&str; 3] = ["aggregates", "reduce", "update"];
     let name = section.name().to_owned();
     let given =
         |keys: &[&'static str]| -> Vec<_> { keys.iter().filter_map(|key| Some((*key, section.key(key)?))).collect() };
-    let whole = given(&OPERATIONS[..2]);
+    let whole = given(&OPERATIONS[..3]);
     let computed = given(&OF_GROUPS);
-    let other = whole.iter().skip(1).cloned().chain(given(&OPERATIONS[2..])).next();
+    let other = whole.iter().skip(1).cloned().chain(given(&OPERATIONS[3..])).next();
     if let (Some((one, first)), Some((other, span))) = (whole.first(), other) {
         let both = Diagnostic::error(format!("{name} has both `{one}` and `{other}`"));
         let both = both.at(span, "a second operation").also(first.clone(), "the first");

@@ -184,7 +184,8 @@ impl KeyedState {
         store: &dyn StateReader,
     ) -> Result<Merged, StateError> {
         calls.part = self.part.clone();
-        let input: Vec<RecordBatch> = input.iter().filter_map(|rows| rows.bucket(at)).collect();
+        let of_side = |side| input.iter().filter(move |rows| rows.side() == side).filter_map(|rows| rows.bucket(at));
+        let (input, right): (Vec<RecordBatch>, Vec<RecordBatch>) = (of_side(0).collect(), of_side(1).collect());
         let mut slot = lock(&self.slots[at]);
         if slot.bucket.is_none() {
             self.load(at, &mut slot, store)?;
@@ -192,7 +193,7 @@ impl KeyedState {
         let bucket = slot.bucket.as_mut().expect("it has just been loaded");
         let Times { epoch, watermarks, now, modes } = *times;
         let done = bucket
-            .run(calls, &Work { input: &input, epoch, watermarks, now, modes })
+            .run(calls, &Work { input: &input, right: &right, epoch, watermarks, now, modes })
             .map_err(|error| self.failed(error))?;
         let chunk = self.chunk(at, &mut slot, &done).map_err(|error| self.failed(error))?;
         let Done { results, updated, removed, .. } = done;
@@ -330,6 +331,7 @@ fn stored_columns(barrier: &Barrier) -> SchemaRef {
         Barrier::Group(group) => stored_schema(group),
         Barrier::Distinct(distinct) => bucket::distinct_schema(distinct),
         Barrier::Update(update) => bucket::update_schema(update),
+        Barrier::Join(join) => bucket::join_schema(join),
         Barrier::Handle(_) => Arc::new(Schema::empty()),
     }
 }

@@ -20,6 +20,9 @@ pub(super) fn late_rows(barrier: &Barrier, batch: &RecordBatch, late: Watermark)
             let time = distinct.time.expect("rows are late by an event time");
             of_times(batch.column(time).as_ref(), |_, time| late.covers(time))
         }
+        Barrier::Join(_) => {
+            unreachable!("the sides of a join have columns of their own, so it has no outlet for late rows")
+        }
         Barrier::Update(update) => {
             let time = update.time.expect("rows are late by an event time");
             of_times(batch.column(time).as_ref(), |_, time| late.covers(time))

@@ -16,6 +16,7 @@ mod late;
 mod partial;
 mod pipe;
 mod shuffle;
+mod sides;
 mod span_table;
 mod state_column;
 mod text_table;

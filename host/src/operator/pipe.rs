@@ -13,7 +13,7 @@ use arrow::{
 
 use super::{
     Failure, OperatorError, PluginCalls, Shuffled, called::CalledRows, first::FirstRows, late::late_rows,
-    partial::PartialFold,
+    partial::PartialFold, sides::SideRows,
 };
 use crate::{
     expr::ScalarExpr,
@@ -38,6 +38,7 @@ enum Gathering {
     Group(Box<PartialFold>),
     Distinct(FirstRows),
     Update(CalledRows),
+    Join(SideRows),
 }
 
 /// What came of one task, in the order in which it came.
@@ -117,17 +118,18 @@ impl Pipe {
         let mut outcome = std::mem::take(&mut self.outcome);
         for (node, gathering) in std::mem::take(&mut self.gathering) {
             let this = &self.plan.nodes[node];
-            let shuffled = match gathering {
+            let shuffled: Result<Vec<Shuffled>, Failure> = match gathering {
                 // Where all groups are wanted for ever, none is late.
                 Gathering::Group(fold) => {
                     let late = (!this.modes.contains(&OutputMode::Complete)).then_some(self.late);
-                    fold.finish(&mut self.calls, late)
+                    fold.finish(&mut self.calls, late).map(Vec::from_iter)
                 }
-                Gathering::Distinct(rows) => rows.finish(),
-                Gathering::Update(rows) => rows.finish(),
+                Gathering::Distinct(rows) => rows.finish().map(Vec::from_iter),
+                Gathering::Update(rows) => rows.finish().map(Vec::from_iter),
+                Gathering::Join(rows) => rows.finish(),
             };
             let shuffled = shuffled.map_err(|error| error.in_part(&this.name))?;
-            outcome.shuffled.extend(shuffled.map(|rows| (node, rows)));
+            outcome.shuffled.extend(shuffled.into_iter().map(|rows| (node, rows)));
         }
         outcome.dead_letters.append(&mut self.calls.dead_letters);
         Ok(outcome)
@@ -141,11 +143,17 @@ impl Pipe {
                 }
                 Ok(())
             }
-            Target::Node(node) => self.push_into(node, batch, mode),
+            Target::Node { node, side } => self.push_into(node, side, batch, mode),
         }
     }
 
-    fn push_into(&mut self, node: usize, batch: &RecordBatch, mode: Option<OutputMode>) -> Result<(), OperatorError> {
+    fn push_into(
+        &mut self,
+        node: usize,
+        side: usize,
+        batch: &RecordBatch,
+        mode: Option<OutputMode>,
+    ) -> Result<(), OperatorError> {
         let this = &self.plan.nodes[node];
         let wanted = match &this.barrier {
             Some(_) => mode.is_none_or(|mode| mode == this.takes),
@@ -153,6 +161,10 @@ impl Pipe {
         };
         if !wanted || batch.num_rows() == 0 {
             return Ok(());
+        }
+        if let Some(Barrier::Join(join)) = &this.barrier {
+            let batch = rename(batch, &join.sides[side].schema);
+            return self.gather(node, side, &[batch]);
         }
         let batch = rename(batch, &this.input);
         let batches = self.run_steps(node, |plan| &plan.nodes[node].before, batch)?;
@@ -162,7 +174,7 @@ impl Pipe {
                 self.outcome.to_handlers.extend(batches.into_iter().map(|batch| (node, batch)));
                 Ok(())
             }
-            Some(Barrier::Group(_) | Barrier::Distinct(_) | Barrier::Update(_)) => self.gather(node, &batches),
+            Some(_) => self.gather(node, 0, &batches),
         }
     }
 
@@ -186,7 +198,7 @@ impl Pipe {
     }
 
     /// Takes rows to the barrier of a keyed stage.
-    fn gather(&mut self, node: usize, batches: &[RecordBatch]) -> Result<(), OperatorError> {
+    fn gather(&mut self, node: usize, side: usize, batches: &[RecordBatch]) -> Result<(), OperatorError> {
         let this = &self.plan.nodes[node];
         let barrier = this.barrier.as_ref().expect("rows are gathered at a barrier");
         let mut late = Vec::new();
@@ -203,6 +215,7 @@ impl Pipe {
                     Barrier::Group(group) => Gathering::Group(Box::new(PartialFold::new(group)?)),
                     Barrier::Distinct(distinct) => Gathering::Distinct(FirstRows::new(distinct, &this.input)?),
                     Barrier::Update(update) => Gathering::Update(CalledRows::new(update)),
+                    Barrier::Join(join) => Gathering::Join(SideRows::new(join)),
                     Barrier::Handle(_) => unreachable!("rows for a batch handler are not keyed"),
                 }),
             };
@@ -210,6 +223,7 @@ impl Pipe {
                 Gathering::Group(fold) => batches.iter().try_for_each(|batch| fold.fold(calls, batch)),
                 Gathering::Distinct(rows) => batches.iter().try_for_each(|batch| rows.add(batch, self.late)),
                 Gathering::Update(rows) => batches.iter().try_for_each(|batch| rows.add(calls, batch, self.late)),
+                Gathering::Join(rows) => batches.iter().try_for_each(|batch| rows.add(side, batch, self.late)),
             }
         };
         gather_all().map_err(|error| error.in_part(&this.name))?;
@@ -326,6 +340,7 @@ fn barrier_expressions(barrier: &mut Barrier) -> Vec<&mut ScalarExpr> {
     match barrier {
         Barrier::Handle(call) => call.arguments.expressions.iter_mut().collect(),
         Barrier::Distinct(distinct) => distinct.keys.expressions.iter_mut().collect(),
+        Barrier::Join(join) => join.sides.iter_mut().flat_map(|side| &mut side.keys.expressions).collect(),
         Barrier::Update(update) => {
             let keys = update.keys.expressions.iter_mut();
             keys.chain(&mut update.call.arguments.expressions).collect()

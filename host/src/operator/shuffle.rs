@@ -24,14 +24,26 @@ pub struct Shuffled {
     rows: RecordBatch,
     buckets: Vec<Range<usize>>,
     /// How many came too late and are not among them.
-    pub(super) late: usize,
+    late: usize,
+    /// Which side of a join they are of.
+    side: usize,
 }
 
 impl Shuffled {
     /// Spreads rows by the hash of the columns in `keys`; without any, all are in the first bucket.
     pub(super) fn new(rows: &RecordBatch, keys: Range<usize>, late: usize) -> Result<Self, Failure> {
         let (order, buckets) = by_bucket(&rows.columns()[keys], rows.num_rows())?;
-        Ok(Shuffled { rows: take_record_batch(rows, &order)?, buckets, late })
+        Ok(Shuffled { rows: take_record_batch(rows, &order)?, buckets, late, side: 0 })
+    }
+
+    /// The same as rows of a side of a join.
+    pub(super) fn of_side(self, side: usize) -> Self {
+        Shuffled { side, ..self }
+    }
+
+    /// Which side of a join they are of.
+    pub(super) fn side(&self) -> usize {
+        self.side
     }
 
     /// How many rows there are.

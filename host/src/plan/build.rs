@@ -13,7 +13,7 @@ use super::{
     time::put_watermark,
 };
 use crate::{
-    manifest::{Diagnostics, FileFormat, Input, Manifest, SourceConnector},
+    manifest::{Diagnostics, FileFormat, Input, Manifest, Operation, SourceConnector},
     model::PartName,
     ports::Plugin,
 };
@@ -80,7 +80,12 @@ fn assemble(
 fn targets_of(manifest: &Manifest, part: &PartName, outlet: Option<&str>) -> Vec<Target> {
     let names = |input: &Input| &input.part == part && input.outlet.as_deref() == outlet;
     let nodes = manifest.transforms.iter().enumerate();
-    let nodes = nodes.filter(|(_, spec)| spec.inputs.iter().any(|i| names(&i.value))).map(|(at, _)| Target::Node(at));
+    let nodes = nodes.flat_map(|(node, spec)| {
+        // Inputs of a union are one; those of a join are its sides.
+        let is_join = matches!(spec.operation, Some(Operation::Join(_)));
+        let here = spec.inputs.iter().enumerate().filter(|(_, input)| names(&input.value));
+        here.map(|(at, _)| Target::Node { node, side: if is_join { at } else { 0 } }).collect::<Vec<_>>()
+    });
     let sinks = manifest.sinks.iter().enumerate();
     let sinks = sinks.filter(|(_, spec)| spec.inputs.iter().any(|i| names(&i.value))).map(|(at, _)| Target::Sink(at));
     nodes.chain(sinks).collect()
@@ -94,7 +99,7 @@ fn projections(manifest: &Manifest, plan: &Plan) -> Vec<Option<Vec<String>>> {
         let mut wanted = BTreeSet::new();
         for target in &source.targets {
             match *target {
-                Target::Node(node) => wanted.extend(plan.nodes[node].columns_read()?),
+                Target::Node { node, .. } => wanted.extend(plan.nodes[node].columns_read()?),
                 Target::Sink(_) => return None,
             }
         }

@@ -134,6 +134,15 @@ fn describe_transform(spec: &TransformSpec) -> Vec<String> {
             let lateness = group.allowed_lateness.as_ref();
             does.extend(lateness.map(|lateness| format!("late rows taken for {:?}", lateness.value)));
         }
+        Some(Operation::Join(join)) => {
+            let on: Vec<&str> = join.on.iter().map(|on| on.value.as_str()).collect();
+            let kind = if join.outer { "left join" } else { "join" };
+            does.push(format!("{kind} on {}", on.join(", ")));
+            does.extend(join.within.as_ref().map(|within| {
+                let (before, after) = within.value;
+                format!("the right at most {before:?} before and {after:?} after the left")
+            }));
+        }
         Some(Operation::Update(update)) => {
             let by: Vec<&str> = update.by.iter().map(|key| key.value.as_str()).collect();
             does.push(format!("update {} by {}", update.call.function.value, by.join(", ")));

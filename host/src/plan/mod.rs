@@ -8,6 +8,7 @@ mod call;
 mod distinct;
 mod explain;
 mod group;
+mod join;
 mod modes;
 mod node;
 mod scope;
@@ -78,8 +79,13 @@ pub struct SourceNode {
 /// Where rows go next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// To a transform, by position in [`Plan::nodes`].
-    Node(usize),
+    /// To a transform.
+    Node {
+        /// Its position in [`Plan::nodes`].
+        node: usize,
+        /// The side of a join; otherwise 0.
+        side: usize,
+    },
     /// To a sink, by position in [`Plan::sinks`].
     Sink(usize),
 }
@@ -170,6 +176,8 @@ pub enum Barrier {
     Distinct(Distinct),
     /// By key, for a function that keeps a state of each.
     Update(Update),
+    /// By key, of two inputs.
+    Join(Box<Join>),
     /// In one batch, for a batch handler.
     Handle(Call),
 }
@@ -181,6 +189,7 @@ impl Barrier {
             Barrier::Group(group) => Some(&group.layout).filter(|_| !matches!(group.extent, Extent::Batch)),
             Barrier::Distinct(distinct) => Some(&distinct.layout),
             Barrier::Update(update) => Some(&update.layout),
+            Barrier::Join(join) => Some(&join.layout),
             Barrier::Handle(_) => None,
         }
     }
@@ -191,6 +200,7 @@ impl Barrier {
             Barrier::Group(group) => group.closing.is_some(),
             Barrier::Distinct(distinct) => distinct.forget.is_some(),
             Barrier::Update(update) => update.time.is_some(),
+            Barrier::Join(join) => join.after.is_some(),
             Barrier::Handle(_) => false,
         }
     }
@@ -306,6 +316,36 @@ pub struct Update {
     pub shuffled: SchemaRef,
     /// How its state is laid out.
     pub layout: StateLayout,
+}
+
+/// A join of two streams: the left one and the right one.
+#[derive(Clone)]
+pub struct Join {
+    /// The two sides.
+    pub sides: [Side; 2],
+    /// How much earlier than a row of the left a row of the right may be; none for any.
+    pub before: Option<Duration>,
+    /// How much later it may be.
+    pub after: Option<Duration>,
+    /// Whether rows of the left that nothing matches come out too.
+    pub outer: bool,
+    /// The columns of the right that stand in the result.
+    pub right_columns: Vec<usize>,
+    /// The columns of the left, then those of the right.
+    pub schema: SchemaRef,
+    /// How its state is laid out.
+    pub layout: StateLayout,
+}
+
+/// One side of a join.
+#[derive(Clone)]
+pub struct Side {
+    /// The key columns.
+    pub keys: Columns,
+    /// The columns of its rows.
+    pub schema: SchemaRef,
+    /// The column of event times.
+    pub time: Option<usize>,
 }
 
 /// When a key is forgotten.

@@ -79,7 +79,7 @@ pub(super) fn settle_modes(plan: &mut Plan) {
 fn wanted_by(plan: &Plan, target: Target) -> BTreeSet<OutputMode> {
     match target {
         Target::Sink(sink) => BTreeSet::from([plan.sinks[sink].mode]),
-        Target::Node(node) => match &plan.nodes[node].barrier {
+        Target::Node { node, .. } => match &plan.nodes[node].barrier {
             Some(_) => BTreeSet::from([plan.nodes[node].takes]),
             None => plan.nodes[node].modes.clone(),
         },

@@ -13,6 +13,7 @@ use super::{
     call::{build_call, kept_columns},
     distinct::build_distinct,
     group::{build_group, event_times_of, finality_of},
+    join::build_join,
     modes::settle_mode,
     scope::{EventColumn, Finality, Rows, Scope},
     time::put_watermark,
@@ -21,6 +22,7 @@ use super::{
 use crate::{
     expr::ScalarExpr,
     manifest::{CallSpec, Diagnostic, GroupSpec, Operation, OutputMode, Spanned, TransformSpec},
+    model::PartName,
     ports::{Outlet, Role},
 };
 
@@ -29,25 +31,21 @@ const LATE: &str = "late";
 
 /// Compiles a transform. Also says what is known of the rows of each of its outputs. None when something in it is at fault.
 pub(super) fn build_node(scope: &mut Scope<'_>, spec: &TransformSpec) -> Option<(Node, Vec<Rows>)> {
+    if let Some(Operation::Join(join)) = &spec.operation {
+        let (join, rows) = build_join(scope, spec, join)?;
+        let mut node = Node::new(&spec.name.value, &rows.schema);
+        node.barrier = Some(Barrier::Join(Box::new(join)));
+        return finish(scope, spec, node, rows, None);
+    }
     let input = scope.union(&spec.name.value, &spec.inputs)?;
     let mut rows = input.clone();
-    let mut node = Node {
-        name: spec.name.value.clone(),
-        input: Arc::clone(&rows.schema),
-        before: Vec::new(),
-        barrier: None,
-        after: Vec::new(),
-        outputs: Vec::new(),
-        watermark: None,
-        takes: OutputMode::Append,
-        modes: BTreeSet::new(),
-    };
+    let mut node = Node::new(&spec.name.value, &rows.schema);
     if let Some(condition) = &spec.filter {
         node.before
             .push(Step::Where(compile(scope, condition, |sql| ScalarExpr::compile_condition(sql, &rows.schema))?));
     }
     match &spec.operation {
-        None => {}
+        None | Some(Operation::Join(_)) => {}
         Some(Operation::Call(call)) => {
             if let Some(outlets) = add_call(scope, &mut node, spec, call, &mut rows)? {
                 return finish_handler(scope, spec, node, outlets);
@@ -65,6 +63,17 @@ pub(super) fn build_node(scope: &mut Scope<'_>, spec: &TransformSpec) -> Option<
             node.barrier = Some(Barrier::Update(update));
         }
     }
+    finish(scope, spec, node, rows, Some(input))
+}
+
+/// What stands behind every operation: the selection, the watermark, and the ways out.
+fn finish(
+    scope: &mut Scope<'_>,
+    spec: &TransformSpec,
+    mut node: Node,
+    mut rows: Rows,
+    input: Option<Rows>,
+) -> Option<(Node, Vec<Rows>)> {
     if let Some(select) = &spec.select {
         let columns = select_columns(scope, select, &rows.schema)?;
         rows.event_times = event_times_behind(&columns, &rows.event_times);
@@ -78,7 +87,7 @@ pub(super) fn build_node(scope: &mut Scope<'_>, spec: &TransformSpec) -> Option<
     rows.place = spec.name.span.clone();
     node.outputs.push(Output { outlet: None, schema: Arc::clone(&rows.schema), targets: Vec::new() });
     let mut outputs = vec![rows];
-    if node.drops_late_rows() {
+    if let (Some(input), true) = (input, node.drops_late_rows()) {
         node.outputs.push(Output {
             outlet: Some(LATE.to_owned()),
             schema: Arc::clone(&node.input),
@@ -239,6 +248,20 @@ pub(super) fn compile<T>(
 }
 
 impl Node {
+    fn new(name: &PartName, input: &SchemaRef) -> Self {
+        Node {
+            name: name.clone(),
+            input: Arc::clone(input),
+            before: Vec::new(),
+            barrier: None,
+            after: Vec::new(),
+            outputs: Vec::new(),
+            watermark: None,
+            takes: OutputMode::Append,
+            modes: BTreeSet::new(),
+        }
+    }
+
     /// Whether a watermark makes rows come too late for it.
     pub fn drops_late_rows(&self) -> bool {
         match &self.barrier {
@@ -278,7 +301,7 @@ impl Node {
         match self.barrier.as_ref()? {
             Barrier::Handle(call) => read(&call.arguments.expressions),
             // The whole row goes on.
-            Barrier::Distinct(_) => return None,
+            Barrier::Distinct(_) | Barrier::Join(_) => return None,
             // So does a late one, if anybody takes it.
             Barrier::Group(_) | Barrier::Update(_) if self.takes_late_rows() => return None,
             Barrier::Update(update) => {

@@ -181,9 +181,7 @@ impl Pipeline {
             match &self.prepared.plan.nodes[node].barrier {
                 None => {}
                 Some(Barrier::Handle(_)) => self.call_handler(node, &scope_of(plan), gathered)?,
-                Some(Barrier::Group(_) | Barrier::Distinct(_) | Barrier::Update(_)) => {
-                    self.run_keyed(node, plan, gathered, &mut chunks)?
-                }
+                Some(_) => self.run_keyed(node, plan, gathered, &mut chunks)?,
             }
         }
         Ok(chunks)

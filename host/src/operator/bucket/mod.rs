@@ -4,6 +4,7 @@ mod batches;
 mod closing;
 mod distinct;
 mod group;
+mod join;
 mod parts;
 mod rows;
 mod session;
@@ -22,12 +23,15 @@ use crate::{
 };
 
 pub(super) use distinct::stored_schema as distinct_schema;
+pub(super) use join::stored_schema as join_schema;
 pub(super) use update::stored_schema as update_schema;
 
 /// What an epoch asks of a bucket.
 pub(super) struct Work<'a> {
     /// The rows of the bucket, split by split.
     pub(super) input: &'a [RecordBatch],
+    /// The rows of a join's right side.
+    pub(super) right: &'a [RecordBatch],
     /// The epoch.
     pub(super) epoch: Epoch,
     /// Its watermarks.
@@ -99,6 +103,7 @@ pub(super) fn new(barrier: &Barrier, stored: &SchemaRef) -> Result<Box<dyn Bucke
         }
         Barrier::Group(group) => Box::new(group::GroupBucket::new(group, stored)?),
         Barrier::Distinct(distinct) => Box::new(distinct::DistinctBucket::new(distinct, stored)?),
+        Barrier::Join(join) => Box::new(join::JoinBucket::new(join, stored)?),
         Barrier::Update(update) => Box::new(update::UpdateBucket::new(update, stored)?),
         Barrier::Handle(_) => unreachable!("a batch handler keeps nothing"),
     })

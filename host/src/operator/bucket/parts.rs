@@ -56,6 +56,10 @@ impl<T: Copy> Parts<T> {
         self.slots[slot as usize]
     }
 
+    pub(super) fn note_mut(&mut self, slot: u32) -> &mut T {
+        &mut self.slots[slot as usize].note
+    }
+
     /// Puts states into slots; a state replaces one of the same key and number.
     pub(super) fn put(&mut self, parts: &[Part<T>], states: &[ArrayRef]) -> Result<Vec<u32>, Failure> {
         let mut slots = Vec::with_capacity(parts.len());
@@ -94,6 +98,11 @@ impl<T: Copy> Parts<T> {
         keys.sort_unstable();
         keys.dedup();
         keys.into_iter().filter(|&key| self.by_key[key].is_empty()).for_each(|key| self.table.remove(key));
+    }
+
+    /// Forgets all keys that have no state any more.
+    pub(super) fn forget_all_empty(&mut self) {
+        self.forget_empty(self.table.groups().into_iter());
     }
 
     /// The states in these slots.

@@ -1,0 +1,178 @@
+//! A join of two streams: which columns must be equal, how far apart in time two rows may be, and what the result is called.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema};
+
+use super::{
+    Columns, Join, Side,
+    node::compile,
+    scope::{EventColumn, Finality, Rows, Scope},
+};
+use crate::{
+    checkpoint::StateLayout,
+    expr::ScalarExpr,
+    manifest::{Diagnostic, JoinSpec, Spanned, TransformSpec},
+    model::{describe_schema, type_name},
+};
+
+/// Compiles a `join`.
+pub(super) fn build_join(scope: &mut Scope<'_>, spec: &TransformSpec, join: &JoinSpec) -> Option<(Join, Rows)> {
+    let [left_input, right_input] = spec.inputs.as_slice() else {
+        scope.faults.push(
+            Diagnostic::error(format!("`{}` joins {} inputs", spec.name.value, spec.inputs.len()))
+                .at(join.span.clone(), "a join has two")
+                .help("name the left one first: inputs = [\"orders\", \"payments\"]; join a third one in a transform behind"),
+        );
+        return None;
+    };
+    let left = scope.union(&spec.name.value, std::slice::from_ref(left_input))?;
+    let right = scope.union(&spec.name.value, std::slice::from_ref(right_input))?;
+    for (rows, input) in [(&left, left_input), (&right, right_input)] {
+        if rows.finality == Finality::Changing || rows.finality == (Finality::Sessions { closing: false }) {
+            scope.faults.push(
+                Diagnostic::error(format!(
+                    "`{}` joins the rows of a running total, which would match again each time they change",
+                    spec.name.value
+                ))
+                .at(input.span.clone(), "no row of this is final")
+                .help("join before grouping, or group by a window that a watermark closes"),
+            );
+            return None;
+        }
+    }
+    if let Some(filter) = &spec.filter {
+        scope.faults.push(
+            Diagnostic::error("a join has no `where`: of which side would it be?")
+                .at(filter.span.clone(), "")
+                .help("put it into a transform before the join, or behind it"),
+        );
+        return None;
+    }
+    let keys = build_keys(scope, join, &left, &right)?;
+    let times = build_times(scope, spec, join, [&left, &right])?;
+    let schema = joined_schema(&left.schema, &right.schema, &keys, join, right_input.value.part.as_str());
+    let [left_keys, right_keys] = keys;
+    let within = join.within.as_ref().map(|within| within.value);
+    let layout = StateLayout {
+        key: describe_schema(&left_keys.schema),
+        value: format!("rows of `{}` and of `{}`", describe_schema(&left.schema), describe_schema(&right.schema)),
+    };
+    let side = |keys: Columns, rows: &Rows, time: Option<EventColumn>| Side {
+        keys,
+        schema: Arc::clone(&rows.schema),
+        time: time.map(|time| time.column),
+    };
+    let kept: Vec<usize> =
+        (0..right.schema.fields().len()).filter(|&at| !is_key_of_both(&right_keys, &left_keys, at)).collect();
+    let built = Join {
+        sides: [side(left_keys, &left, times[0]), side(right_keys, &right, times[1])],
+        before: within.map(|(before, _)| before),
+        after: within.map(|(_, after)| after),
+        outer: join.outer,
+        right_columns: kept,
+        schema: Arc::clone(&schema),
+        layout,
+    };
+    let rows = Rows { schema, finality: Finality::Final, event_times: Vec::new(), place: spec.name.span.clone() };
+    Some((built, rows))
+}
+
+/// The key of each side: `column`, the same on both, or `left = right`.
+fn build_keys(scope: &mut Scope<'_>, join: &JoinSpec, left: &Rows, right: &Rows) -> Option<[Columns; 2]> {
+    let (mut lefts, mut rights) = (Vec::new(), Vec::new());
+    for on in &join.on {
+        let (left_sql, right_sql) = on.value.split_once('=').unwrap_or((&on.value, &on.value));
+        let part = |sql: &str| Spanned { value: sql.trim().to_owned(), span: on.span.clone() };
+        let one = compile(scope, &part(left_sql), |sql| ScalarExpr::compile(sql, &left.schema))?;
+        let other = compile(scope, &part(right_sql), |sql| ScalarExpr::compile(sql, &right.schema))?;
+        let (one_type, other_type) = (one.field().data_type().clone(), other.field().data_type().clone());
+        if one_type != other_type {
+            scope.faults.push(
+                Diagnostic::error(format!(
+                    "`{}` is {} on the left and {} on the right, so the two are never equal",
+                    on.value,
+                    type_name(&one_type),
+                    type_name(&other_type)
+                ))
+                .at(on.span.clone(), "")
+                .help("make them the same type in a `select` before, or here: on = [\"cast(left_column as bigint) = right_column\"]"),
+            );
+            return None;
+        }
+        lefts.push(one);
+        rights.push(other);
+    }
+    let columns = |expressions: Vec<ScalarExpr>| {
+        // The same names on both sides: they are one key.
+        let fields = expressions.iter().enumerate();
+        let fields = fields.map(|(at, key)| key.field().with_name(format!("key {at}")).with_nullable(true));
+        Columns { schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())), expressions }
+    };
+    Some([columns(lefts), columns(rights)])
+}
+
+/// The column of event time of each side, which a bound in time needs.
+fn build_times(
+    scope: &mut Scope<'_>,
+    spec: &TransformSpec,
+    join: &JoinSpec,
+    sides: [&Rows; 2],
+) -> Option<[Option<EventColumn>; 2]> {
+    let times = sides.map(|rows| rows.event_times.first().copied());
+    if join.outer && join.within.is_none() {
+        scope.faults.push(
+            Diagnostic::error(format!(
+                "`{}` keeps rows of the left that match nothing, but nothing says when to give up waiting for a match",
+                spec.name.value
+            ))
+            .at(join.span.clone(), "")
+            .help("add a bound in time: within = \"10m\", or within = { before = \"0s\", after = \"10m\" }"),
+        );
+        return None;
+    }
+    if let (Some(within), Some(at)) = (&join.within, times.iter().position(Option::is_none)) {
+        scope.faults.push(
+            Diagnostic::error(format!(
+                "`{}` is bounded in time, but the rows of `{}` have no watermark",
+                spec.name.value, spec.inputs[at].value
+            ))
+            .at(within.span.clone(), "within of what?")
+            .also(spec.inputs[at].span.clone(), "no watermark")
+            .help("put `watermark = { on = \"COLUMN\", delay = \"10m\" }` on both inputs"),
+        );
+        return None;
+    }
+    Some(times)
+}
+
+/// Whether a column of the right is a key that has the same name on the left: it stands in the result once.
+fn is_key_of_both(right: &Columns, left: &Columns, column: usize) -> bool {
+    let pairs = left.expressions.iter().zip(&right.expressions);
+    { pairs }.any(|(one, other)| {
+        other.plain_column() == Some(column)
+            && one.plain_column().is_some()
+            && one.field().name() == other.field().name()
+    })
+}
+
+/// The columns of the left, then those of the right; a right one whose name is taken has the name of its input in front.
+fn joined_schema(
+    left: &Arc<Schema>,
+    right: &Arc<Schema>,
+    keys: &[Columns; 2],
+    join: &JoinSpec,
+    right_name: &str,
+) -> Arc<Schema> {
+    let mut fields: Vec<Field> = left.fields().iter().map(|field| field.as_ref().clone()).collect();
+    for (at, field) in right.fields().iter().enumerate() {
+        if is_key_of_both(&keys[1], &keys[0], at) {
+            continue;
+        }
+        let taken = left.index_of(field.name()).is_ok();
+        let name = if taken { format!("{right_name}_{}", field.name()) } else { field.name().clone() };
+        let nullable = field.is_nullable() || join.outer;
+        fields.push(field.as_ref().clone().with_name(name).with_nullable(nullable));
+    }
+    Arc::new(Schema::new(fields))
+}
