@@ -5,7 +5,7 @@
 //! 1. Pure: [`model`] has the words, [`ports`] what is needed of the world, [`manifest`] what a user writes, [`checkpoint`] the
 //!    exactly-once protocol, [`window`] and [`watermark`] what event time means, [`expr`] SQL expressions, [`plan`] the checked
 //!    pipeline, [`operator`] what is done with rows.
-//! 2. Adapters: [`source`], [`sink`], [`state`] (redb), [`wasm`] (plugins), [`toolchain`] (building them), [`scaffold`] (new
+//! 2. Adapters: [`source`], [`sink`], [`table`], [`state`] (redb), [`wasm`] (plugins), [`toolchain`] (building them), [`scaffold`] (new
 //!    ones).
 //! 3. [`runtime`]: where they meet, the epoch loop.
 //! 4. [`cli`]: the edge.
@@ -23,6 +23,7 @@ pub mod scaffold;
 pub mod sink;
 pub mod source;
 pub mod state;
+pub mod table;
 pub mod toolchain;
 pub mod wasm;
 pub mod watermark;

@@ -31,7 +31,7 @@ const RINGS: [Ring; 4] = [
     },
     Ring {
         name: "adapters",
-        modules: &["scaffold", "sink", "source", "state", "toolchain", "wasm"],
+        modules: &["scaffold", "sink", "source", "state", "table", "toolchain", "wasm"],
         among_themselves: false,
     },
     Ring { name: "runtime", modules: &["runtime"], among_themselves: true },

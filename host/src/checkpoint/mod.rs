@@ -32,6 +32,8 @@ pub struct EpochPlan {
     pub manifest: Digest,
     /// The module of each plugin it runs with.
     pub modules: Vec<(String, Digest)>,
+    /// The content of each table it joins.
+    pub tables: Vec<(String, Digest)>,
 }
 
 /// What is true after an epoch, written in one transaction with its state changes (T2).

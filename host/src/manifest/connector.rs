@@ -112,7 +112,7 @@ fn files(section: &mut Section<'_, '_>, base: &Path) -> Option<SourceConnector> 
     section.require("path", r#"path = "logs/*.log""#);
     let path = section.string("path");
     let format = section.choice("format", &[("text", Format::Text), ("json", Format::Json)]);
-    let schema = section.string_table("schema");
+    section.get("schema");
     let max_files_per_trigger = section.count("max_files_per_trigger", 1..=u32::MAX);
     let max_bytes_per_trigger = section.size("max_bytes_per_trigger", 1..=u64::MAX);
     let latest_first = section.bool("latest_first").unwrap_or(false);
@@ -134,15 +134,7 @@ fn files(section: &mut Section<'_, '_>, base: &Path) -> Option<SourceConnector> 
             section.require("schema", r#"schema = { time = "timestamp", level = "utf8", status = "int32" }"#);
             None
         }
-        (Some(span), Some(_)) => {
-            let schema = schema?;
-            if schema.is_empty() {
-                let message = format!("the schema of {} has no columns", section.name());
-                section.problem(Diagnostic::error(message).at(span, "name at least one, with its type"));
-            }
-            let columns = schema.into_iter().filter_map(|(name, text)| Some((name.value, data_type(section, &text)?)));
-            Some(FileFormat::Json { schema: columns.collect() })
-        }
+        (Some(_), Some(_)) => Some(FileFormat::Json { schema: columns(section)? }),
         _ => text.then_some(FileFormat::Text),
     };
     Some(SourceConnector::Files(FilesSource {
@@ -154,6 +146,17 @@ fn files(section: &mut Section<'_, '_>, base: &Path) -> Option<SourceConnector> 
         max_file_age: Some(max_file_age),
         max_line_bytes: bytes(max_line_bytes),
     }))
+}
+
+/// The columns that `schema` declares, in their order.
+pub(super) fn columns(section: &mut Section<'_, '_>) -> Option<Vec<(String, DataType)>> {
+    let span = section.key("schema")?;
+    let schema = section.string_table("schema")?;
+    if schema.is_empty() {
+        let message = format!("the schema of {} has no columns", section.name());
+        section.problem(Diagnostic::error(message).at(span, "name at least one, with its type"));
+    }
+    Some(schema.into_iter().filter_map(|(name, text)| Some((name.value, data_type(section, &text)?))).collect())
 }
 
 fn data_type(section: &mut Section<'_, '_>, text: &Spanned<String>) -> Option<DataType> {

@@ -17,6 +17,10 @@ pub(super) struct Graph {
     pub(super) plugins: Vec<String>,
     /// The functions that are called.
     pub(super) calls: Vec<Spanned<FunctionName>>,
+    /// The names of the tables.
+    pub(super) known_tables: Vec<String>,
+    /// The tables that are joined.
+    pub(super) tables: Vec<Spanned<String>>,
 }
 
 /// A source, transform or sink.
@@ -51,6 +55,7 @@ impl Graph {
     pub(super) fn check(&self, problems: &mut Diagnostics) -> Vec<PartName> {
         let by_name = self.names(problems);
         self.plugins(problems);
+        self.tables(problems);
         for node in &self.nodes {
             for input in &node.inputs {
                 self.input(node, input, &by_name, problems);
@@ -90,6 +95,21 @@ impl Graph {
             }
         }
         by_name
+    }
+
+    fn tables(&self, problems: &mut Diagnostics) {
+        let names: Vec<&str> = self.known_tables.iter().map(String::as_str).collect();
+        for table in self.tables.iter().filter(|table| !names.contains(&table.value.as_str())) {
+            let unknown = Diagnostic::error(format!("there is no table `{}`", table.value));
+            problems.push(match nearest(&table.value, names.iter().copied()) {
+                Some(near) => {
+                    unknown.at(table.span.clone(), format!("did you mean \"{near}\"?")).help(list("tables", &names))
+                }
+                None => unknown
+                    .at(table.span.clone(), "")
+                    .help(format!("add a section [tables.{}] with its `path`, `format` and `schema`", table.value)),
+            });
+        }
     }
 
     fn plugins(&self, problems: &mut Diagnostics) {

@@ -56,6 +56,8 @@ pub struct Manifest {
     pub plugins: Vec<PluginSpec>,
     /// The sources, in the order of the file.
     pub sources: Vec<SourceSpec>,
+    /// The tables, in the order of the file.
+    pub tables: Vec<TableSpec>,
     /// The transforms, each after its inputs.
     pub transforms: Vec<TransformSpec>,
     /// The sinks, in the order of the file.
@@ -262,6 +264,29 @@ pub struct RateSource {
     pub rows: Option<u64>,
 }
 
+/// A table that streams are joined with: a file that is read anew when it has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableSpec {
+    /// Its name.
+    pub name: String,
+    /// The file, resolved against the manifest's folder.
+    pub path: PathBuf,
+    /// How its bytes become rows.
+    pub format: TableFormat,
+    /// The columns, in order.
+    pub schema: Vec<(String, DataType)>,
+}
+
+/// How a table's bytes become rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TableFormat {
+    /// A JSON object a line.
+    Json,
+    /// Comma-separated values with a header line.
+    Csv,
+}
+
 /// A transform: `where` on what comes in, then at most one operation, then `select` on what goes out.
 #[derive(Debug, Clone, Serialize)]
 pub struct TransformSpec {
@@ -311,6 +336,13 @@ pub enum Operation {
     Update(UpdateSpec),
     /// Joins two inputs.
     Join(JoinSpec),
+}
+
+impl Operation {
+    /// Whether it joins two streams, so that its inputs are not one.
+    pub fn joins_streams(&self) -> bool {
+        matches!(self, Operation::Join(join) if join.table.is_none())
+    }
 }
 
 /// A call of a function of a plugin.
@@ -446,6 +478,8 @@ pub struct UpdateSpec {
 /// A join of two inputs: the left one and the right one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct JoinSpec {
+    /// The table, when it is not a second stream.
+    pub table: Option<Spanned<String>>,
     /// What must be equal: a column of both, or `left = right`.
     pub on: Vec<Spanned<String>>,
     /// How much earlier, and how much later, than the left the right may be.

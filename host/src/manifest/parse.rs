@@ -7,7 +7,7 @@ use toml::de::DeTable;
 use super::{
     BadRows, Diagnostics, Limits, Manifest, Override, SourceText, Trigger, connector,
     graph::Graph,
-    plugin,
+    join, plugin,
     section::{Section, one_of},
     syntax, time, transform, value,
 };
@@ -68,6 +68,10 @@ fn read(top: &mut Section<'_, '_>, base: &Path, source: &Arc<SourceText>, graph:
     let limits = top.section("limits", limits).unwrap_or_default();
     let plugins = top.each_part("plugins", |name, section| plugin::plugin(name, section, base, graph));
     let sources = top.each_part("sources", |name, section| connector::source(name, section, base, graph));
+    let tables = top.each_part("tables", |name, section| {
+        graph.known_tables.push(name.value.clone());
+        join::table(name, section, base)
+    });
     let transforms = top.each_part("transforms", |name, section| transform::transform(name, section, graph));
     let sinks = top.each_part("sinks", |name, section| connector::sink(name, section, base, graph));
     top.refuse_unknown("a manifest");
@@ -82,6 +86,7 @@ fn read(top: &mut Section<'_, '_>, base: &Path, source: &Arc<SourceText>, graph:
         limits,
         plugins,
         sources,
+        tables,
         transforms,
         sinks,
         source: Arc::clone(source),

@@ -30,7 +30,7 @@ pub(super) fn transform(
     let extent = time::extent(section);
     let allowed_lateness = section.duration_spanned("allowed_lateness");
     let distinct = time::distinct(section);
-    let join = join::join(section);
+    let join = join::join(section, graph);
     let watermark = time::watermark(section);
     let mode = section.choice("mode", &MODES);
     let config = section.json("config");

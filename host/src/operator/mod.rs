@@ -13,6 +13,7 @@ mod fold;
 mod key_table;
 mod keyed;
 mod late;
+mod lookup;
 mod partial;
 mod pipe;
 mod shuffle;
@@ -23,6 +24,7 @@ mod text_table;
 
 pub use calls::PluginCalls;
 pub use keyed::{KeyedState, Merged, StateError, Times};
+pub use lookup::TableIndex;
 pub use pipe::{Outcome, Pipe};
 pub use shuffle::Shuffled;
 

@@ -12,7 +12,7 @@ use arrow::{
 };
 
 use super::{
-    Failure, OperatorError, PluginCalls, Shuffled, called::CalledRows, first::FirstRows, late::late_rows,
+    Failure, OperatorError, PluginCalls, Shuffled, TableIndex, called::CalledRows, first::FirstRows, late::late_rows,
     partial::PartialFold, sides::SideRows,
 };
 use crate::{
@@ -29,6 +29,8 @@ pub struct Pipe {
     calls: PluginCalls,
     /// What this watermark covers is late.
     late: Watermark,
+    /// The tables of the plan's lookups, in their order.
+    tables: Vec<Arc<TableIndex>>,
     gathering: BTreeMap<usize, Gathering>,
     outcome: Outcome,
 }
@@ -59,12 +61,24 @@ pub struct Outcome {
 impl Pipe {
     /// A copy of the plan with a worker's own plugin instances.
     pub fn new(plan: Plan, calls: PluginCalls) -> Self {
-        Pipe { plan, calls, late: Watermark::START, gathering: BTreeMap::new(), outcome: Outcome::default() }
+        Pipe {
+            plan,
+            calls,
+            late: Watermark::START,
+            tables: Vec::new(),
+            gathering: BTreeMap::new(),
+            outcome: Outcome::default(),
+        }
     }
 
     /// The plugin instances.
     pub fn calls(&mut self) -> &mut PluginCalls {
         &mut self.calls
+    }
+
+    /// Sets the tables that rows are joined with from now on.
+    pub fn set_tables(&mut self, tables: &[Arc<TableIndex>]) {
+        self.tables = tables.to_vec();
     }
 
     /// Sets what functions and expressions may know from now on, and what is late.
@@ -270,7 +284,8 @@ impl Pipe {
         for step in steps(&self.plan) {
             let mut out = Vec::with_capacity(batches.len());
             for batch in &batches {
-                run_step(&mut self.calls, step, batch, &mut out).map_err(|error| error.in_part(&this.name))?;
+                run_step(&mut self.calls, &self.tables, step, batch, &mut out)
+                    .map_err(|error| error.in_part(&this.name))?;
             }
             batches = out;
         }
@@ -280,6 +295,7 @@ impl Pipe {
 
 fn run_step(
     calls: &mut PluginCalls,
+    tables: &[Arc<TableIndex>],
     step: &Step,
     batch: &RecordBatch,
     out: &mut Vec<RecordBatch>,
@@ -292,6 +308,7 @@ fn run_step(
     match step {
         Step::Where(condition) => emit(filter_record_batch(batch, &condition.evaluate_condition(batch)?)?),
         Step::Select(columns) => emit(select(columns, batch)?),
+        Step::Lookup(lookup) => emit(tables[lookup.lookup].join(lookup, batch)?),
         Step::Filter(call) => emit(calls.filter(call, batch)?),
         Step::Transform { call, keep, schema } => {
             for (start, len, transformed) in calls.transform(call, batch, !keep.is_empty())? {
@@ -332,6 +349,7 @@ fn step_expressions(step: &mut Step) -> &mut [ScalarExpr] {
     match step {
         Step::Where(condition) => std::slice::from_mut(condition),
         Step::Select(columns) => &mut columns.expressions,
+        Step::Lookup(lookup) => &mut lookup.keys.expressions,
         Step::Transform { call, .. } | Step::Filter(call) => &mut call.arguments.expressions,
     }
 }

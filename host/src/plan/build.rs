@@ -19,13 +19,18 @@ use crate::{
 };
 
 /// Checks a whole pipeline. `plugins` stand in the order of the manifest, `schemas` are the full schemas of its
-/// sources in their order.
-pub fn build(manifest: &Manifest, plugins: &[Arc<dyn Plugin>], schemas: &[SchemaRef]) -> Result<Plan, Diagnostics> {
-    let full = assemble(manifest, plugins, schemas, &[])?;
+/// sources, `tables` those of its tables, in their order.
+pub fn build(
+    manifest: &Manifest,
+    plugins: &[Arc<dyn Plugin>],
+    schemas: &[SchemaRef],
+    tables: &[SchemaRef],
+) -> Result<Plan, Diagnostics> {
+    let full = assemble(manifest, plugins, schemas, tables, &[])?;
     let projections = projections(manifest, &full);
     match projections.iter().any(Option::is_some) {
         // Positions of columns shift when a source reads fewer of them, so everything is compiled once more.
-        true => assemble(manifest, plugins, schemas, &projections),
+        true => assemble(manifest, plugins, schemas, tables, &projections),
         false => Ok(full),
     }
 }
@@ -34,9 +39,10 @@ fn assemble(
     manifest: &Manifest,
     plugins: &[Arc<dyn Plugin>],
     schemas: &[SchemaRef],
+    tables: &[SchemaRef],
     projections: &[Option<Vec<String>>],
 ) -> Result<Plan, Diagnostics> {
-    let mut scope = Scope::new(manifest, plugins);
+    let mut scope = Scope::new(manifest, plugins, tables);
     let mut sources = Vec::with_capacity(manifest.sources.len());
     for (at, (spec, schema)) in manifest.sources.iter().zip(schemas).enumerate() {
         let projection = projections.get(at).cloned().flatten();
@@ -68,8 +74,8 @@ fn assemble(
         nodes.push(node);
     }
     let sinks: Vec<SinkNode> = manifest.sinks.iter().filter_map(|spec| build_sink(&mut scope, spec)).collect();
-    let Scope { faults, uses, watermarks, .. } = scope;
-    let mut plan = faults.into_result(Plan { sources, nodes, sinks, uses, watermarks })?;
+    let Scope { faults, uses, watermarks, lookups, .. } = scope;
+    let mut plan = faults.into_result(Plan { sources, nodes, sinks, uses, watermarks, lookups })?;
     settle_modes(&mut plan);
     let mut faults = manifest.diagnostics();
     check_modes(manifest, &plan, &mut faults);
@@ -82,7 +88,7 @@ fn targets_of(manifest: &Manifest, part: &PartName, outlet: Option<&str>) -> Vec
     let nodes = manifest.transforms.iter().enumerate();
     let nodes = nodes.flat_map(|(node, spec)| {
         // Inputs of a union are one; those of a join are its sides.
-        let is_join = matches!(spec.operation, Some(Operation::Join(_)));
+        let is_join = matches!(&spec.operation, Some(Operation::Join(join)) if join.table.is_none());
         let here = spec.inputs.iter().enumerate().filter(|(_, input)| names(&input.value));
         here.map(|(at, _)| Target::Node { node, side: if is_join { at } else { 0 } }).collect::<Vec<_>>()
     });

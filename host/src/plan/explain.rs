@@ -137,7 +137,8 @@ fn describe_transform(spec: &TransformSpec) -> Vec<String> {
         Some(Operation::Join(join)) => {
             let on: Vec<&str> = join.on.iter().map(|on| on.value.as_str()).collect();
             let kind = if join.outer { "left join" } else { "join" };
-            does.push(format!("{kind} on {}", on.join(", ")));
+            let with = join.table.as_ref().map(|table| format!(" with table {}", table.value)).unwrap_or_default();
+            does.push(format!("{kind}{with} on {}", on.join(", ")));
             does.extend(join.within.as_ref().map(|within| {
                 let (before, after) = within.value;
                 format!("the right at most {before:?} before and {after:?} after the left")

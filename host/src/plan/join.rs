@@ -51,7 +51,8 @@ pub(super) fn build_join(scope: &mut Scope<'_>, spec: &TransformSpec, join: &Joi
     }
     let keys = build_keys(scope, join, &left, &right)?;
     let times = build_times(scope, spec, join, [&left, &right])?;
-    let schema = joined_schema(&left.schema, &right.schema, &keys, join, right_input.value.part.as_str());
+    let schema =
+        joined_schema(&left.schema, &right.schema, [&keys[0], &keys[1]], join.outer, right_input.value.part.as_str());
     let [left_keys, right_keys] = keys;
     let within = join.within.as_ref().map(|within| within.value);
     let layout = StateLayout {
@@ -79,7 +80,7 @@ pub(super) fn build_join(scope: &mut Scope<'_>, spec: &TransformSpec, join: &Joi
 }
 
 /// The key of each side: `column`, the same on both, or `left = right`.
-fn build_keys(scope: &mut Scope<'_>, join: &JoinSpec, left: &Rows, right: &Rows) -> Option<[Columns; 2]> {
+pub(super) fn build_keys(scope: &mut Scope<'_>, join: &JoinSpec, left: &Rows, right: &Rows) -> Option<[Columns; 2]> {
     let (mut lefts, mut rights) = (Vec::new(), Vec::new());
     for on in &join.on {
         let (left_sql, right_sql) = on.value.split_once('=').unwrap_or((&on.value, &on.value));
@@ -147,7 +148,7 @@ fn build_times(
 }
 
 /// Whether a column of the right is a key that has the same name on the left: it stands in the result once.
-fn is_key_of_both(right: &Columns, left: &Columns, column: usize) -> bool {
+pub(super) fn is_key_of_both(right: &Columns, left: &Columns, column: usize) -> bool {
     let pairs = left.expressions.iter().zip(&right.expressions);
     { pairs }.any(|(one, other)| {
         other.plain_column() == Some(column)
@@ -157,21 +158,21 @@ fn is_key_of_both(right: &Columns, left: &Columns, column: usize) -> bool {
 }
 
 /// The columns of the left, then those of the right; a right one whose name is taken has the name of its input in front.
-fn joined_schema(
+pub(super) fn joined_schema(
     left: &Arc<Schema>,
     right: &Arc<Schema>,
-    keys: &[Columns; 2],
-    join: &JoinSpec,
+    [left_keys, right_keys]: [&Columns; 2],
+    outer: bool,
     right_name: &str,
 ) -> Arc<Schema> {
     let mut fields: Vec<Field> = left.fields().iter().map(|field| field.as_ref().clone()).collect();
     for (at, field) in right.fields().iter().enumerate() {
-        if is_key_of_both(&keys[1], &keys[0], at) {
+        if is_key_of_both(right_keys, left_keys, at) {
             continue;
         }
         let taken = left.index_of(field.name()).is_ok();
         let name = if taken { format!("{right_name}_{}", field.name()) } else { field.name().clone() };
-        let nullable = field.is_nullable() || join.outer;
+        let nullable = field.is_nullable() || outer;
         fields.push(field.as_ref().clone().with_name(name).with_nullable(nullable));
     }
     Arc::new(Schema::new(fields))

@@ -9,6 +9,7 @@ mod distinct;
 mod explain;
 mod group;
 mod join;
+mod lookup;
 mod modes;
 mod node;
 mod scope;
@@ -46,6 +47,17 @@ pub struct Plan {
     pub uses: Vec<Vec<FunctionUse>>,
     /// The inputs whose event time is followed.
     pub watermarks: Vec<WatermarkNode>,
+    /// The joins with tables.
+    pub lookups: Vec<Lookup>,
+}
+
+/// A join with a table: what is asked of the table.
+#[derive(Clone)]
+pub struct Lookup {
+    /// The table, by position in the manifest.
+    pub table: usize,
+    /// The key columns of its rows.
+    pub keys: Columns,
 }
 
 /// An input whose event time is followed, where its rows leave a source or transform.
@@ -143,6 +155,23 @@ pub enum Step {
     },
     /// Calls a filter.
     Filter(Call),
+    /// Finds the rows of a table with the same key.
+    Lookup(LookupStep),
+}
+
+/// A join with a table: what is done with the rows of the stream.
+#[derive(Clone)]
+pub struct LookupStep {
+    /// Which one, by position in [`Plan::lookups`].
+    pub lookup: usize,
+    /// The key columns of the stream.
+    pub keys: Columns,
+    /// The columns of the table that stand in the result.
+    pub columns: Vec<usize>,
+    /// Whether rows without a match stay.
+    pub outer: bool,
+    /// The columns of the stream, then those of the table.
+    pub schema: SchemaRef,
 }
 
 /// Computed columns.

@@ -14,6 +14,7 @@ use super::{
     distinct::build_distinct,
     group::{build_group, event_times_of, finality_of},
     join::build_join,
+    lookup::build_lookup,
     modes::settle_mode,
     scope::{EventColumn, Finality, Rows, Scope},
     time::put_watermark,
@@ -31,7 +32,7 @@ const LATE: &str = "late";
 
 /// Compiles a transform. Also says what is known of the rows of each of its outputs. None when something in it is at fault.
 pub(super) fn build_node(scope: &mut Scope<'_>, spec: &TransformSpec) -> Option<(Node, Vec<Rows>)> {
-    if let Some(Operation::Join(join)) = &spec.operation {
+    if let Some(Operation::Join(join)) = spec.operation.as_ref().filter(|operation| operation.joins_streams()) {
         let (join, rows) = build_join(scope, spec, join)?;
         let mut node = Node::new(&spec.name.value, &rows.schema);
         node.barrier = Some(Barrier::Join(Box::new(join)));
@@ -45,7 +46,12 @@ pub(super) fn build_node(scope: &mut Scope<'_>, spec: &TransformSpec) -> Option<
             .push(Step::Where(compile(scope, condition, |sql| ScalarExpr::compile_condition(sql, &rows.schema))?));
     }
     match &spec.operation {
-        None | Some(Operation::Join(_)) => {}
+        None => {}
+        Some(Operation::Join(join)) => {
+            let table = join.table.as_ref().expect("a join of two streams is built otherwise");
+            let step = build_lookup(scope, spec, join, table, &mut rows)?;
+            node.before.push(step);
+        }
         Some(Operation::Call(call)) => {
             if let Some(outlets) = add_call(scope, &mut node, spec, call, &mut rows)? {
                 return finish_handler(scope, spec, node, outlets);
@@ -286,6 +292,8 @@ impl Node {
             match step {
                 Step::Where(condition) => read(std::slice::from_ref(condition)),
                 Step::Filter(call) => read(&call.arguments.expressions),
+                // All columns go on.
+                Step::Lookup(_) => return None,
                 // From here on the input's columns are no longer to be had.
                 Step::Select(selected) => {
                     read(&selected.expressions);

@@ -5,7 +5,7 @@ use std::{collections::HashMap, ops::Range, sync::Arc, time::Duration};
 
 use arrow::datatypes::{Schema, SchemaRef};
 
-use super::{Call, WatermarkNode};
+use super::{Call, Lookup, WatermarkNode};
 use crate::{
     manifest::{Diagnostic, Diagnostics, Input, Manifest, Spanned},
     model::{PartName, describe_schema},
@@ -55,18 +55,23 @@ pub(super) struct Scope<'a> {
     pub(super) faults: Diagnostics,
     pub(super) uses: Vec<Vec<FunctionUse>>,
     pub(super) watermarks: Vec<WatermarkNode>,
+    /// The columns of the manifest's tables.
+    pub(super) tables: &'a [SchemaRef],
+    pub(super) lookups: Vec<Lookup>,
     known: HashMap<Input, Rows>,
     outlets: HashMap<PartName, Vec<String>>,
 }
 
 impl<'a> Scope<'a> {
-    pub(super) fn new(manifest: &'a Manifest, plugins: &'a [Arc<dyn Plugin>]) -> Self {
+    pub(super) fn new(manifest: &'a Manifest, plugins: &'a [Arc<dyn Plugin>], tables: &'a [SchemaRef]) -> Self {
         Scope {
             manifest,
             plugins,
             faults: manifest.diagnostics(),
             uses: vec![Vec::new(); plugins.len()],
             watermarks: Vec::new(),
+            tables,
+            lookups: Vec::new(),
             known: HashMap::new(),
             outlets: HashMap::new(),
         }

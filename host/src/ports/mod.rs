@@ -7,6 +7,7 @@ mod keyed_state;
 mod plugin;
 mod sink;
 mod source;
+mod table;
 
 pub use checkpoint::{CheckpointError, CheckpointStore, ChunkKind, StateChunk, StateReader};
 pub use clock::{Clock, Wake};
@@ -17,3 +18,4 @@ pub use plugin::{
 };
 pub use sink::{CommitPermit, Marker, Sink, SinkError};
 pub use source::{BadRow, Control, Offset, Range, RowReceiver, Source, SourceError, Split};
+pub use table::{Table, TableError, TableRows};

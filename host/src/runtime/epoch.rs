@@ -26,7 +26,9 @@ impl Pipeline {
     pub fn run_epoch(&mut self) -> Result<Option<Progress>, RunError> {
         let started = self.environment.clock.elapsed();
         let mut durations = Durations::default();
+        self.tables.refresh(&self.prepared);
         if let Some(in_flight) = self.in_flight.take() {
+            self.tables.report_changes(&in_flight.plan);
             let progress = self.run_planned(&in_flight.plan, &in_flight.sinks, durations, started);
             return progress.map(Some);
         }
@@ -84,7 +86,16 @@ impl Pipeline {
         let seed = (batch_time.micros() as u64) ^ self.next.number().rotate_left(32);
         let (manifest, modules) = (self.prepared.digest, self.modules());
         let watermarks = EpochWatermarks { late: self.closed, closed: self.watermarks.at(batch_time) };
-        EpochPlan { epoch: self.next, ranges, batch_time, watermarks, seed, manifest, modules }
+        EpochPlan {
+            epoch: self.next,
+            ranges,
+            batch_time,
+            watermarks,
+            seed,
+            manifest,
+            modules,
+            tables: self.tables.digests(),
+        }
     }
 
     fn modules(&self) -> Vec<(String, crate::model::Digest)> {
@@ -101,7 +112,10 @@ impl Pipeline {
         started: std::time::Duration,
     ) -> Result<Progress, RunError> {
         let scope = scope_of(plan);
-        self.workers.iter_mut().try_for_each(|worker| worker.enter(&scope, plan.watermarks.late))?;
+        for worker in &mut self.workers {
+            worker.set_tables(self.tables.indexes());
+            worker.enter(&scope, plan.watermarks.late)?;
+        }
         let before = self.environment.clock.elapsed();
         let mut gathered = Gathered::new(plan.epoch, actions);
         let ran = self.begin_sinks(&gathered).and_then(|()| {

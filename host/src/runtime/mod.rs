@@ -14,6 +14,7 @@ mod prepare;
 mod progress;
 mod receiver;
 mod reconcile;
+mod tables;
 mod trigger;
 mod watch;
 mod workers;
@@ -32,7 +33,7 @@ use crate::{
     checkpoint::Unrecoverable,
     model::PartName,
     operator::{OperatorError, StateError},
-    ports::{CallError, CheckpointError, SinkError, SourceError},
+    ports::{CallError, CheckpointError, SinkError, SourceError, TableError},
 };
 
 /// Why a pipeline stopped or did not start. What was committed stays committed, and nothing else is visible.
@@ -53,6 +54,14 @@ pub enum RunError {
         part: PartName,
         /// What it said.
         error: SinkError,
+    },
+    /// A table could not be read.
+    #[error("table `{table}`: {error}")]
+    Table {
+        /// The table.
+        table: String,
+        /// What it said.
+        error: TableError,
     },
     /// A transform could not do its work.
     #[error(transparent)]

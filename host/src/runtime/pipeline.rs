@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, atomic::AtomicUsize},
 };
 
-use super::{Control, Prepared, reconcile::InFlight};
+use super::{Control, Prepared, reconcile::InFlight, tables::Tables};
 use crate::{
     model::{Epoch, PartName, ProcessingTime, Watermark},
     operator::{KeyedState, Pipe},
@@ -34,6 +34,7 @@ pub struct Pipeline {
     pub(super) prepared: Prepared,
     /// In the order of the manifest.
     pub(super) sources: Vec<Box<dyn Source>>,
+    pub(super) tables: Tables,
     /// In the order of the manifest.
     pub(super) sinks: Vec<Box<dyn Sink>>,
     /// The state of each keyed stage, by node.

@@ -7,7 +7,7 @@ use crate::{
     model::Digest,
     plan::{Plan, build},
     ports::{LoadError, Plugin, PluginLoader},
-    source, toolchain,
+    source, table, toolchain,
 };
 
 /// A pipeline that is known to fit.
@@ -50,7 +50,8 @@ impl Preparer<'_> {
         let plugins =
             manifest.plugins.iter().map(|spec| self.plugin(&manifest, spec)).collect::<Result<Vec<_>, _>>()?;
         let schemas: Vec<_> = manifest.sources.iter().map(|spec| source::schema(&spec.connector)).collect();
-        let plan = build(&manifest, &plugins, &schemas)?;
+        let tables: Vec<_> = manifest.tables.iter().map(table::schema).collect();
+        let plan = build(&manifest, &plugins, &schemas, &tables)?;
         let digest = Digest::of(manifest.source.whole().as_bytes());
         Ok(Prepared { manifest, digest, plugins, plan })
     }

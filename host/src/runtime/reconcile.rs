@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, atomic::AtomicUsize},
 };
 
-use super::{Environment, Pipeline, Prepared, RunError};
+use super::{Environment, Pipeline, Prepared, RunError, tables::Tables};
 use crate::{
     checkpoint::{Committed, EpochPlan, EventTimes, Recovery, SinkAction, decide},
     manifest::{SinkSpec, SourceSpec, Trigger},
@@ -44,12 +44,14 @@ impl Pipeline {
         let watermarks = open_watermarks(committed.as_ref(), &wanted, environment.clock.now());
         let closed = committed.as_ref().map_or(Watermark::START, |committed| committed.event_time.closed);
         let workers = start_workers(&wanted)?;
+        let tables = Tables::open(&wanted)?;
         let mut sinks = open_sinks(&environment, &wanted)?;
         let (next, in_flight) = recover(&environment, store.as_ref(), committed.as_ref(), &wanted, &mut sinks)?;
         Ok(Pipeline {
             environment,
             prepared: wanted,
             sources,
+            tables,
             sinks,
             states,
             workers,
@@ -70,6 +72,7 @@ impl Pipeline {
             check_layouts(committed, &wanted.plan)?;
         }
         let workers = start_workers(&wanted)?;
+        let tables = Tables::open(&wanted)?;
         let sources = match self.same_sources(&wanted) {
             true => None,
             false => Some(open_sources(&self.environment, self.store.as_ref(), &wanted)?),
@@ -104,6 +107,7 @@ impl Pipeline {
             wanted.plan.sinks.iter().map(|node| new_sinks.remove(&node.name).or_else(|| running.remove(&node.name)));
         self.sinks = sinks.map(|sink| sink.expect("a sink runs already or has just been opened")).collect();
         self.workers = workers;
+        self.tables = tables;
         self.watermarks = watermarks;
         self.prepared = wanted;
         Ok(())

@@ -57,6 +57,7 @@ fn plan_of(epoch: u64) -> EpochPlan {
         seed: 42,
         manifest: Digest::of(b"manifest"),
         modules: vec![],
+        tables: vec![("rates".to_owned(), Digest::of(b"rates"))],
     }
 }
 

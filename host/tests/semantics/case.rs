@@ -17,12 +17,23 @@ pub(crate) struct Case {
     /// The columns of results that are compared; all when it is empty.
     #[serde(default)]
     pub(crate) columns: Vec<String>,
+    /// Files beside the sources, there from the start.
+    #[serde(default)]
+    pub(crate) files: Vec<TextFile>,
     /// One after the other.
     #[serde(default)]
     pub(crate) steps: Vec<Step>,
     /// What is said of a pipeline that is refused: parts of the text.
     #[serde(default)]
     pub(crate) refused: Vec<String>,
+}
+
+/// A file of text.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TextFile {
+    pub(crate) name: String,
+    pub(crate) text: String,
 }
 
 /// A step of a case: what comes in, and what is expected then. What is not said is not compared.
@@ -32,6 +43,9 @@ pub(crate) struct Step {
     /// Rows by source, each a JSON object.
     #[serde(default)]
     pub(crate) rows: BTreeMap<String, Vec<String>>,
+    /// Files that are written before.
+    #[serde(default)]
+    pub(crate) files: Vec<TextFile>,
     /// Whether the pipeline is stopped and started before.
     #[serde(default)]
     pub(crate) restart: bool,

@@ -26,7 +26,7 @@ use tidemill::{
 };
 
 use crate::{
-    case::{Case, Step},
+    case::{Case, Step, TextFile},
     clock::StillClock,
     store::ForgetfulStore,
 };
@@ -61,6 +61,7 @@ pub(crate) fn run(case: &Case) -> Result<(), String> {
         seen: 0,
         files: 0,
     };
+    run.write(&case.files);
     match run.start() {
         Err(error) if case.refused.is_empty() => return Err(error),
         Err(error) => {
@@ -109,8 +110,15 @@ impl Run<'_> {
         Ok(())
     }
 
+    fn write(&self, files: &[TextFile]) {
+        for TextFile { name, text } in files {
+            fs::write(self.folder.path().join(name), text.trim_start()).expect("there is room");
+        }
+    }
+
     fn step(&mut self, step: &Step) -> Result<String, String> {
         step.now.into_iter().for_each(|now| self.clock.set(now));
+        self.write(&step.files);
         self.manifest = step.pipeline.clone().unwrap_or_else(|| self.manifest.clone());
         self.loses_commits.store(step.lose_commit, Ordering::Relaxed);
         if step.restart || step.pipeline.is_some() {

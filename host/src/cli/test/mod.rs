@@ -105,7 +105,7 @@ fn prepare(trial: &Trial<'_>, command: &Command, file: &PluginFile) -> Result<Pr
     let manifest = trial.manifest(command);
     let schemas: Vec<_> = manifest.sources.iter().map(|spec| source::schema(&spec.connector)).collect();
     let plugins = vec![Arc::clone(&file.plugin)];
-    let plan = plan::build(&manifest, &plugins, &schemas)?;
+    let plan = plan::build(&manifest, &plugins, &schemas, &[])?;
     Ok(Prepared { manifest, digest: file.plugin.digest(), plugins, plan })
 }
 

@@ -126,6 +126,7 @@ impl<'a> Trial<'a> {
                 sha256: None,
             }],
             sources: vec![SourceSpec { name: command.whole(SOURCE.into()), watermark: None, connector: self.source() }],
+            tables: Vec::new(),
             transforms: vec![TransformSpec {
                 name: command.whole(CALL.into()),
                 inputs: vec![command.whole(Input { part: SOURCE.into(), outlet: None })],

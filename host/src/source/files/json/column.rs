@@ -1,26 +1,30 @@
 //! A column under construction, which can take back what was put in last.
 
-use std::{mem, str::FromStr, sync::Arc};
+use std::{mem, sync::Arc};
 
 use arrow::{
     array::{
         ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, Date32Array, Float32Array, Float64Array, Int32Array,
-        Int64Array, StringArray, TimestampMicrosecondArray, timezone::Tz,
+        Int64Array, NullBufferBuilder, StringArray, TimestampMicrosecondArray,
     },
-    buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer},
-    compute::kernels::cast_utils::{Parser, string_to_datetime},
+    buffer::{Buffer, OffsetBuffer, ScalarBuffer},
+    compute::kernels::cast_utils::Parser,
     datatypes::{Date32Type, Field},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 use crate::model::DataType;
 
+use super::timestamp;
+
 /// Values of one type, and which of them there are.
 pub(super) struct Column {
     name: String,
     data_type: DataType,
     values: Values,
-    valid: BooleanBufferBuilder,
+    len: usize,
+    /// Up to the last null. What comes after it is valid.
+    nulls: NullBufferBuilder,
 }
 
 /// Why a value does not go into a column: `is not ...`.
@@ -45,7 +49,7 @@ impl Column {
     pub(super) fn new(field: &Field) -> Self {
         let data_type = DataType::from_arrow(field.data_type()).expect("a declared schema has only our types");
         let values = Values::new(data_type);
-        Column { name: field.name().clone(), data_type, values, valid: BooleanBufferBuilder::new(0) }
+        Column { name: field.name().clone(), data_type, values, len: 0, nulls: NullBufferBuilder::new(0) }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -57,12 +61,22 @@ impl Column {
     }
 
     /// Takes values back, or adds nulls, until there are so many.
+    #[inline]
     pub(super) fn set_len(&mut self, rows: usize) {
-        if self.valid.len() == rows {
-            return;
+        if self.len != rows {
+            self.resize(rows);
         }
+    }
+
+    fn resize(&mut self, rows: usize) {
         self.values.set_len(rows);
-        self.valid.resize(rows);
+        if self.len < rows {
+            self.nulls.append_n_non_nulls(self.len - self.nulls.len());
+            self.nulls.append_n_nulls(rows - self.len);
+        } else {
+            self.nulls.truncate(rows);
+        }
+        self.len = rows;
     }
 
     pub(super) fn push_bool(&mut self, value: bool) -> Result<(), Misfit> {
@@ -134,8 +148,10 @@ impl Column {
 
     /// All values as an array; the column is empty afterwards.
     pub(super) fn finish(&mut self) -> ArrayRef {
-        let valid = mem::replace(&mut self.valid, BooleanBufferBuilder::new(0)).build();
-        let nulls = Some(NullBuffer::new(valid)).filter(|nulls| nulls.null_count() > 0);
+        // A null that was taken back again leaves a bitmap without nulls.
+        self.nulls.append_n_non_nulls(self.len - self.nulls.len());
+        self.len = 0;
+        let nulls = self.nulls.finish().filter(|nulls| nulls.null_count() > 0);
         match (self.data_type, mem::replace(&mut self.values, Values::new(self.data_type))) {
             (_, Values::Boolean(mut values)) => Arc::new(BooleanArray::new(values.finish(), nulls)),
             (DataType::Date, Values::Int32(values)) => Arc::new(Date32Array::new(values.into(), nulls)),
@@ -157,7 +173,7 @@ impl Column {
     }
 
     fn pushed(&mut self) -> Result<(), Misfit> {
-        self.valid.append(true);
+        self.len += 1;
         Ok(())
     }
 
@@ -203,10 +219,7 @@ fn outside(data_type: DataType) -> Misfit {
 }
 
 fn timestamp(text: &str) -> Result<i64, Misfit> {
-    let utc = Tz::from_str("+00:00").expect("an offset of nothing is a time zone");
-    let time = string_to_datetime(&utc, text)
-        .map_err(|_| Misfit("is not a timestamp such as \"2026-01-31T08:00:00Z\"".to_owned()))?;
-    Ok(time.timestamp_micros())
+    timestamp::micros(text).ok_or_else(|| Misfit("is not a timestamp such as \"2026-01-31T08:00:00Z\"".to_owned()))
 }
 
 fn date(text: &str) -> Result<i32, Misfit> {

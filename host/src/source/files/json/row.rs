@@ -21,6 +21,18 @@ pub(super) fn read(
     (&mut json).deserialize_any(RowVisitor { index, columns, row }).and_then(|()| json.end()).map_err(in_one_line)
 }
 
+/// Sets row `row` of a column to the value that the text is.
+pub(super) fn read_value(text: &str, column: &mut Column, row: usize) -> Result<(), String> {
+    let mut json = sonic_rs::Deserializer::from_str(text);
+    Value { column, row }.deserialize(&mut json).and_then(|()| json.end()).map_err(in_one_line)
+}
+
+/// Checks that the text is a value, one that an object may have.
+pub(super) fn skip_value(text: &str) -> Result<(), String> {
+    let mut json = sonic_rs::Deserializer::from_str(text);
+    Skip { depth: 1 }.deserialize(&mut json).and_then(|()| json.end()).map_err(in_one_line)
+}
+
 /// The parser's message without the excerpt it draws below it. Its line is always 1.
 fn in_one_line(error: sonic_rs::Error) -> String {
     let message = error.to_string();

@@ -15,7 +15,7 @@ use super::super::{
 use super::*;
 use crate::source::testing::Collected;
 
-fn read(schema: SchemaRef, content: &[u8]) -> Collected {
+pub(super) fn read(schema: SchemaRef, content: &[u8]) -> Collected {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("in.json");
     fs::write(&path, content).unwrap();
@@ -27,7 +27,7 @@ fn read(schema: SchemaRef, content: &[u8]) -> Collected {
     collected
 }
 
-fn declared(columns: &[(&str, DataType)]) -> SchemaRef {
+pub(super) fn declared(columns: &[(&str, DataType)]) -> SchemaRef {
     schema(&columns.iter().map(|(name, data_type)| ((*name).to_owned(), *data_type)).collect::<Vec<_>>())
 }
 
@@ -230,4 +230,14 @@ fn columns_start_afresh_in_every_batch() {
     assert_eq!(last.column(6).as_binary::<i32>().value(row), [0]);
     assert_eq!(last.column(7).as_primitive::<TimestampMicrosecondType>().value(row), 6_000_000);
     assert_eq!(last.column(8).as_primitive::<Date32Type>().value(row), 7);
+}
+
+/// Batches are bounded by rows too, where many lines fit into a block, whichever way they are read.
+#[test]
+fn batches_of_short_lines_are_bounded() {
+    for line in ["{\"x\":1}\n", "{\"\\u0078\":1}\n"] {
+        let collected = read(declared(&[("x", DataType::Int32)]), line.repeat(2 * BATCH_ROWS + 1).as_bytes());
+        let rows: Vec<_> = collected.batches.iter().map(RecordBatch::num_rows).collect();
+        assert_eq!(rows, [BATCH_ROWS, BATCH_ROWS, 1], "{line}");
+    }
 }

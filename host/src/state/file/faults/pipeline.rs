@@ -244,6 +244,7 @@ fn plan_of(epoch: Epoch) -> EpochPlan {
         seed: mix(epoch.number()),
         manifest: Digest::of(b"manifest"),
         modules: Vec::new(),
+        tables: Vec::new(),
     }
 }
 
