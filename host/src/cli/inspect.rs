@@ -58,6 +58,9 @@ fn text(file: &PluginFile) -> Result<String, fmt::Error> {
     for function in &description.functions {
         writeln!(out, "\n{} {}", function.role.name(), function.name)?;
         function.doc.lines().try_for_each(|line| writeln!(out, "  {}", line.trim()))?;
+        if function.role == Role::KeyedState {
+            writeln!(out, "  key     {}", columns(&function.key))?;
+        }
         writeln!(out, "  in      {}", columns(&function.input))?;
         match function.role {
             Role::Filter => {}
@@ -107,6 +110,8 @@ struct InspectedFunction {
     name: String,
     role: &'static str,
     doc: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    key: Vec<Column>,
     input: Vec<Column>,
     output: Vec<Column>,
     outlets: Vec<Outlet>,
@@ -151,6 +156,7 @@ impl InspectedFunction {
             name: function.name.clone(),
             role: function.role.name(),
             doc: function.doc.clone(),
+            key: Column::all(&function.key),
             input: Column::all(&function.input),
             output: Column::all(&function.output),
             outlets: outlets.map(|o| Outlet { name: o.name.clone(), columns: Column::all(&o.columns) }).collect(),

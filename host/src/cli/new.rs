@@ -62,9 +62,7 @@ impl New {
         let files = scaffold::create(Path::new(&self.name), &self.name, role, &sdk)?;
         let mut text = format!("made the plugin `{}`, a {}:\n", self.name, role.name());
         text.extend(files.iter().map(|file| format!("  {}\n", file.display())));
-        let has_pipeline = files.iter().any(|file| file.ends_with("pipeline.toml"));
-        let next = if has_pipeline { "tidemill run pipeline.toml" } else { "tidemill build" };
-        text.push_str(&format!("\nnext:\n  cd {} && cargo test\n  {next}\n", self.name));
+        text.push_str(&format!("\nnext:\n  cd {} && cargo test\n  tidemill run pipeline.toml\n", self.name));
         print_text(&text)
     }
 }

@@ -196,7 +196,8 @@ impl KeyedState {
             .run(calls, &Work { input: &input, right: &right, epoch, watermarks, now, modes })
             .map_err(|error| self.failed(error))?;
         let chunk = self.chunk(at, &mut slot, &done).map_err(|error| self.failed(error))?;
-        let Done { results, updated, removed, .. } = done;
+        let Done { mut results, updated, removed, .. } = done;
+        results.retain(|(_, rows)| rows.num_rows() > 0);
         self.settle(&mut slot);
         Ok(Merged { results, chunk, updated, removed })
     }

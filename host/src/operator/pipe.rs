@@ -216,7 +216,8 @@ impl Pipe {
         let this = &self.plan.nodes[node];
         let barrier = this.barrier.as_ref().expect("rows are gathered at a barrier");
         let mut late = Vec::new();
-        if this.takes_late_rows() {
+        // Where all groups are wanted for ever, none is late.
+        if this.takes_late_rows() && !this.modes.contains(&OutputMode::Complete) {
             let of_batch = |batch| late_rows(barrier, batch, self.late);
             let found = batches.iter().map(of_batch).collect::<Result<Vec<_>, _>>();
             late = found.map_err(|error| error.in_part(&this.name))?;

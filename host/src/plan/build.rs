@@ -52,7 +52,13 @@ fn assemble(
         };
         let name = spec.name.value.clone();
         let place = spec.name.span.clone();
-        let mut rows = Rows { schema: Arc::clone(&schema), finality: Finality::Final, event_times: Vec::new(), place };
+        let mut rows = Rows {
+            schema: Arc::clone(&schema),
+            finality: Finality::Final,
+            fires_again: false,
+            event_times: Vec::new(),
+            place,
+        };
         let watermark = match &spec.watermark {
             Some(watermark) => match put_watermark(&mut scope, &name, watermark, &mut rows) {
                 Some(watermark) => Some(watermark),

@@ -3,7 +3,7 @@
 use super::{
     Distinct, Forget,
     node::select_columns,
-    scope::{Finality, Rows, Scope},
+    scope::{Rows, Scope},
 };
 use crate::{
     checkpoint::StateLayout,
@@ -18,7 +18,7 @@ pub(super) fn build_distinct(
     distinct: &DistinctSpec,
     rows: &Rows,
 ) -> Option<Distinct> {
-    if rows.finality == Finality::Changing || rows.finality == (Finality::Sessions { closing: false }) {
+    if !rows.are_facts() {
         scope.faults.push(
             Diagnostic::error(format!(
                 "`{}` drops duplicates among rows that change: the first version of each would stay for ever",

@@ -29,7 +29,7 @@ pub(super) fn build_join(scope: &mut Scope<'_>, spec: &TransformSpec, join: &Joi
     let left = scope.union(&spec.name.value, std::slice::from_ref(left_input))?;
     let right = scope.union(&spec.name.value, std::slice::from_ref(right_input))?;
     for (rows, input) in [(&left, left_input), (&right, right_input)] {
-        if rows.finality == Finality::Changing || rows.finality == (Finality::Sessions { closing: false }) {
+        if !rows.are_facts() {
             scope.faults.push(
                 Diagnostic::error(format!(
                     "`{}` joins the rows of a running total, which would match again each time they change",
@@ -75,7 +75,8 @@ pub(super) fn build_join(scope: &mut Scope<'_>, spec: &TransformSpec, join: &Joi
         schema: Arc::clone(&schema),
         layout,
     };
-    let rows = Rows { schema, finality: Finality::Final, event_times: Vec::new(), place: spec.name.span.clone() };
+    let place = spec.name.span.clone();
+    let rows = Rows { schema, finality: Finality::Final, fires_again: false, event_times: Vec::new(), place };
     Some((built, rows))
 }
 

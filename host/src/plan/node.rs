@@ -9,7 +9,7 @@ use std::{
 use arrow::datatypes::{Schema, SchemaRef};
 
 use super::{
-    Barrier, Columns, Extent, Fold, Gap, Node, Output, Step,
+    Barrier, Closing, Columns, Extent, Fold, Gap, Node, Output, Step,
     call::{build_call, kept_columns},
     distinct::build_distinct,
     group::{build_group, event_times_of, finality_of},
@@ -111,7 +111,7 @@ fn add_group(
     group: &GroupSpec,
     rows: &mut Rows,
 ) -> Option<()> {
-    if rows.finality == Finality::Changing || rows.finality == (Finality::Sessions { closing: false }) {
+    if !rows.are_facts() {
         scope.faults.push(
             Diagnostic::error(format!(
                 "`{}` groups the rows of a running total, which would be counted again each time they change",
@@ -119,8 +119,8 @@ fn add_group(
             ))
             .at(spec.inputs[0].span.clone(), "a running total is above")
             .help(
-                "group within one epoch above (over = \"batch\"), group by a window that a watermark closes, or compute both \
-                 results in one `group_by`",
+                "group within one epoch above (over = \"batch\"), or by a window that a watermark closes and that has no \
+                 allowed_lateness; or compute both results in one `group_by`",
             ),
         );
         return None;
@@ -128,6 +128,7 @@ fn add_group(
     let group = build_group(scope, spec, group, rows)?;
     rows.event_times = event_times_of(&group, rows);
     rows.finality = finality_of(&group);
+    rows.fires_again = matches!(group.closing, Some(Closing::End(lateness)) if !lateness.is_zero());
     rows.schema = Arc::clone(&group.schema);
     node.barrier = Some(Barrier::Group(Box::new(group)));
     Some(())
@@ -196,6 +197,7 @@ fn finish_handler(
     let rows = |outlet: &Outlet| Rows {
         schema: Arc::clone(&outlet.columns),
         finality: Finality::Final,
+        fires_again: false,
         event_times: Vec::new(),
         place: spec.name.span.clone(),
     };

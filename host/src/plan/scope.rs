@@ -19,10 +19,19 @@ pub(super) struct Rows {
     pub(super) schema: SchemaRef,
     /// Whether a row may replace an earlier one.
     pub(super) finality: Finality,
+    /// Whether a row that was final may come out once more, because late rows are still allowed for.
+    pub(super) fires_again: bool,
     /// The columns that hold the event time of a watermark.
     pub(super) event_times: Vec<EventColumn>,
     /// Where the part is named in the manifest.
     pub(super) place: Range<usize>,
+}
+
+impl Rows {
+    /// Whether each row counts once, for ever: only then may they be grouped, joined or told apart.
+    pub(super) fn are_facts(&self) -> bool {
+        !self.fires_again && !matches!(self.finality, Finality::Changing | Finality::Sessions { closing: false })
+    }
 }
 
 /// A column that holds the event time of a watermark, by position, and how late its rows may be.
@@ -113,7 +122,8 @@ impl<'a> Scope<'a> {
         let event_times = event_times.filter(in_all).collect();
         let finality =
             all.iter().map(|rows| rows.finality).find(|&one| one != Finality::Final).unwrap_or(Finality::Final);
-        Some(Rows { schema, finality, event_times, ..first })
+        let fires_again = all.iter().any(|rows| rows.fires_again);
+        Some(Rows { schema, finality, fires_again, event_times, ..first })
     }
 
     fn rows_of(&mut self, input: &Spanned<Input>) -> Option<Rows> {

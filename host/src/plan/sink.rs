@@ -30,6 +30,7 @@ pub(super) fn build_sink(scope: &mut Scope<'_>, spec: &SinkSpec) -> Option<SinkN
         true => Rows {
             schema: dead_letter_schema(),
             finality: Finality::Final,
+            fires_again: false,
             event_times: Vec::new(),
             place: spec.inputs[0].span.clone(),
         },

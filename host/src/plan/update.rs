@@ -8,7 +8,7 @@ use super::{
     Columns, Update,
     call::build_call,
     node::select_columns,
-    scope::{Finality, Rows, Scope},
+    scope::{Rows, Scope},
 };
 use crate::{
     checkpoint::StateLayout,
@@ -24,7 +24,7 @@ pub(super) fn build_update(
     update: &UpdateSpec,
     rows: &Rows,
 ) -> Option<(Update, Arc<Schema>)> {
-    if rows.finality == Finality::Changing || rows.finality == (Finality::Sessions { closing: false }) {
+    if !rows.are_facts() {
         scope.faults.push(
             Diagnostic::error(format!(
                 "`{}` keeps state of the rows of a running total, which would come again each time they change",

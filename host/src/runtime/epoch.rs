@@ -122,17 +122,16 @@ impl Pipeline {
             self.read_sources(plan, &mut gathered)?;
             let chunks = self.run_barriers(plan, &mut gathered)?;
             gathered.report_dead_letters();
-            Ok(chunks)
+            Ok((chunks, self.advance(plan, &gathered)?))
         });
-        let chunks = match ran {
-            Ok(chunks) => chunks,
+        let (chunks, watermarks) = match ran {
+            Ok(ran) => ran,
             Err(error) => {
                 self.sinks.iter_mut().for_each(|sink| sink.abort());
                 return Err(error);
             }
         };
         durations.add_batch = self.millis_since(before);
-        let watermarks = self.advance(plan, &gathered)?;
         let before = self.environment.clock.elapsed();
         self.commit_sinks(plan, &gathered)?;
         durations.commit_sinks = self.millis_since(before);

@@ -44,14 +44,15 @@ pub fn create(dir: &Path, name: &str, role: Role, sdk: &SdkLocation) -> Result<V
     let version = env!("CARGO_PKG_VERSION");
     // A path as JSON is a path as TOML.
     let path = serde_json::to_string(sdk).expect("a string can always be written as JSON");
-    let run = match role {
-        Role::KeyedState => include_str!("templates/keyed-state/run.md"),
-        _ => include_str!("templates/run.md"),
+    let input = match role {
+        Role::KeyedState => "input.jsonl",
+        _ => "input.txt",
     };
     let places = [
         ("{{name}}", name),
         ("{{role}}", role.name()),
-        ("{{run}}\n", run),
+        ("{{run}}\n", include_str!("templates/run.md")),
+        ("{{input}}", input),
         ("{{sdk}}", &path),
         ("{{version}}", version),
     ];
@@ -65,7 +66,7 @@ pub fn create(dir: &Path, name: &str, role: Role, sdk: &SdkLocation) -> Result<V
         .collect()
 }
 
-/// The function and its test, and a pipeline with its input where a pipeline can call it.
+/// The function and its test, and a pipeline with its input.
 fn of_role(role: Role) -> &'static [Template] {
     match role {
         Role::Transform => &[
@@ -83,7 +84,11 @@ fn of_role(role: Role) -> &'static [Template] {
             ("pipeline.toml", include_str!("templates/reducer/pipeline.toml")),
             ("input.txt", include_str!("templates/reducer/input.txt")),
         ],
-        Role::KeyedState => &[("src/lib.rs", include_str!("templates/keyed-state/lib.rs"))],
+        Role::KeyedState => &[
+            ("src/lib.rs", include_str!("templates/keyed-state/lib.rs")),
+            ("pipeline.toml", include_str!("templates/keyed-state/pipeline.toml")),
+            ("input.jsonl", include_str!("templates/keyed-state/input.jsonl")),
+        ],
         Role::BatchHandler => &[
             ("src/lib.rs", include_str!("templates/batch-handler/lib.rs")),
             ("pipeline.toml", include_str!("templates/batch-handler/pipeline.toml")),

@@ -18,8 +18,8 @@ use super::{failure::Failure, tables, write};
 /// The file's name in the folder of the checkpoint.
 pub(super) const NAME: &str = "checkpoint.redb";
 
-/// How much of the file redb keeps in memory. State is read once, at a start, and then only written, so a large cache
-/// would hold what nobody asks for; this is room for a few of the largest values.
+/// How much of the file redb keeps in memory. Buckets of state are kept in memory as what they are, above the store,
+/// so a large cache would hold them twice; this is room for a few of the largest values.
 const CACHE_BYTES: usize = 32 << 20;
 
 /// Opens the checkpoint at `path` in the folder `dir`, after making what is missing.

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     model::nearest,
     plan,
-    ports::{Function, Role},
+    ports::Function,
     runtime::{Control, Environment, Pipeline, Prepared, SystemClock},
     sink::MemoryTables,
     source,
@@ -35,7 +35,7 @@ use crate::{
 const EXAMPLE: &str = "\
 Rows are JSON objects, a line each, with the columns the function reads, written
 as for a files source with format = \"json\". A reducer gets all rows as one
-group. Each row from a batch handler comes with the name of its outlet.
+group. A keyed-state function gets the columns of its key beside its own. Each row from a batch handler comes with the name of its outlet.
 
 Example:
   echo '{\"value\": \"to be or not\"}' | tidemill test words.wasm tokenize
@@ -92,12 +92,6 @@ fn find<'a>(file: &'a PluginFile, name: &str) -> Result<&'a Function, Failure> {
             description.name
         )));
     };
-    if function.role == Role::KeyedState {
-        return Err(Failure::refused(format!(
-            "`{name}` is a keyed-state function, and this version of Tidemill does not run these yet; test it natively, with \
-             `cargo test` and `tidemill_sdk::testing`"
-        )));
-    }
     Ok(function)
 }
 

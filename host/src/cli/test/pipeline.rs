@@ -13,7 +13,7 @@ use crate::{
     manifest::{
         Aggregate, BadRows, CallSpec, Extent, FileFormat, FilesSink, FilesSource, FunctionName, GroupSpec, Input,
         Limits, Manifest, Operation, OutputFormat, PluginOrigin, PluginSpec, SinkConnector, SinkSpec, SourceConnector,
-        SourceSpec, SourceText, Spanned, TransformSpec, Trigger, WatermarkSettings,
+        SourceSpec, SourceText, Spanned, TransformSpec, Trigger, UpdateSpec, WatermarkSettings,
     },
     model::{DataType, PartName},
     ports::{Function, Role},
@@ -141,7 +141,9 @@ impl<'a> Trial<'a> {
     }
 
     fn source(&self) -> SourceConnector {
-        let fields = self.function.input.fields().iter();
+        let own = self.function.input.fields();
+        let keys = self.function.key.fields().iter().filter(|key| own.iter().all(|field| field.name() != key.name()));
+        let fields = keys.chain(own.iter());
         let column = |field: &arrow::datatypes::FieldRef| {
             let data_type = DataType::from_arrow(field.data_type());
             (field.name().clone(), data_type.expect("a description has no other types"))
@@ -167,6 +169,11 @@ impl<'a> Trial<'a> {
             mode: None,
         };
         match self.function.role {
+            Role::KeyedState => {
+                let by = self.function.key.fields().iter();
+                let by = by.map(|key| command.whole(format!("\"{}\"", key.name().replace('"', "\"\""))));
+                Operation::Update(UpdateSpec { by: by.collect(), call, visit_all: false })
+            }
             Role::Reducer => Operation::Group(GroupSpec {
                 by: Vec::new(),
                 aggregate: Aggregate::Reduce(call),

@@ -240,9 +240,7 @@ impl Bucket for BatchesBucket {
             over.sort_unstable();
             over.dedup();
             gone = over.into_iter().map(|slot| self.states.remove(slot)).collect();
-            if results.num_rows() > 0 {
-                done.results.push((None, results));
-            }
+            done.results.push((None, results));
         }
         done.removed = gone.len();
         done.gone = (!gone.is_empty()).then(|| self.gone_rows(&gone)).transpose()?;

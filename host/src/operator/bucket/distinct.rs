@@ -145,10 +145,8 @@ impl Bucket for DistinctBucket {
                 }
             }
             let kept = filter_record_batch(rows, &first.into())?;
-            if kept.num_rows() > 0 {
-                let row_columns: Vec<usize> = (self.key_columns..rows.num_columns()).collect();
-                done.results.push((None, kept.project(&row_columns)?));
-            }
+            let row_columns: Vec<usize> = (self.key_columns..rows.num_columns()).collect();
+            done.results.push((None, kept.project(&row_columns)?));
         }
         done.updated = new.len();
         if self.distinct.forget.is_some() {

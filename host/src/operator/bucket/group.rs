@@ -150,6 +150,10 @@ impl GroupBucket {
         Ok(batch(&self.group.schema, columns, groups.len())?)
     }
 
+    fn results_of(&self, calls: &mut PluginCalls, groups: &[usize]) -> Result<RecordBatch, Failure> {
+        self.results(calls, groups, &self.gather(groups)?)
+    }
+
     /// The groups that come out in mode append: those that have just come to their end, and those that are over already
     /// and have changed once more.
     fn ended(&self, work: &Work<'_>, touched: &[usize]) -> Result<Vec<usize>, Failure> {
@@ -218,36 +222,24 @@ impl Bucket for GroupBucket {
 
     fn run(&mut self, calls: &mut PluginCalls, work: &Work<'_>) -> Result<Done, Failure> {
         let touched = match work.input {
-            [] => Touched { groups: Vec::new(), states: Vec::new() },
+            [] => Touched { groups: Vec::new(), states: self.gather(&[])? },
             input => self.merge(calls, input)?,
         };
         let mut done = Done { updated: touched.groups.len(), ..Done::default() };
-        let complete = work.modes.contains(&OutputMode::Complete);
-        // Groups that nothing closes are complete, or wanted as they change; rows of one batch are final in any mode.
-        let batch_only = matches!(self.group.extent, Extent::Batch);
-        for &mode in work.modes {
-            let results = match mode {
-                _ if batch_only => self.results(calls, &touched.groups, &touched.states)?,
-                OutputMode::Complete => {
-                    let groups = self.table.groups();
-                    self.results(calls, &groups, &self.gather(&groups)?)?
-                }
-                OutputMode::Update => self.results(calls, &touched.groups, &touched.states)?,
-                OutputMode::Append => {
-                    let groups = self.ended(work, &touched.groups)?;
-                    self.results(calls, &groups, &self.gather(&groups)?)?
-                }
-            };
-            if results.num_rows() > 0 {
-                done.results.push(((!batch_only).then_some(mode), results));
-            }
-            if batch_only {
-                break;
-            }
-        }
-        if batch_only {
+        if let Extent::Batch = self.group.extent {
+            // The rows of one batch are final, whatever the mode; and nothing of them is kept.
+            done.results.push((None, self.results(calls, &touched.groups, &touched.states)?));
             return Ok(done);
         }
+        for &mode in work.modes {
+            let results = match mode {
+                OutputMode::Update => self.results(calls, &touched.groups, &touched.states)?,
+                OutputMode::Append => self.results_of(calls, &self.ended(work, &touched.groups)?)?,
+                OutputMode::Complete => self.results_of(calls, &self.table.groups())?,
+            };
+            done.results.push((Some(mode), results));
+        }
+        let complete = work.modes.contains(&OutputMode::Complete);
         if !complete {
             done.gone = self.evict(work)?;
             done.removed = done.gone.as_ref().map_or(0, RecordBatch::num_rows);

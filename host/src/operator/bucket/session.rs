@@ -227,9 +227,7 @@ impl Bucket for SessionBucket {
                 OutputMode::Append => self.ended(late, closed, &touched),
                 OutputMode::Update => unreachable!("sessions are refused in mode update"),
             };
-            if !slots.is_empty() {
-                done.results.push((Some(mode), self.results(calls, &slots)?));
-            }
+            done.results.push((Some(mode), self.results(calls, &slots)?));
         }
         let over: Vec<usize> = match self.group.closing {
             Some(Closing::End(lateness)) if !work.modes.contains(&OutputMode::Complete) => {

@@ -403,9 +403,7 @@ impl Bucket for UpdateBucket {
             };
             outcome.cancel.iter().for_each(|timer| change(bucket, timer, false));
             outcome.set.iter().for_each(|timer| change(bucket, timer, true));
-            if outcome.rows.num_rows() > 0 {
-                done.results.push((None, outcome.rows));
-            }
+            done.results.push((None, outcome.rows));
         })?;
         for key in &brought.keys {
             let kept = self.kept(*key);
