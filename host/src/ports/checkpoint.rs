@@ -58,12 +58,14 @@ pub trait CheckpointStore: StateReader + Send {
     /// Writes the plan of the next epoch (T1).
     fn write_plan(&mut self, plan: &EpochPlan) -> Result<(), CheckpointError>;
 
-    /// Commits an epoch (T2): its state changes, its source ranges and `committed`, and removes its plan.
+    /// Commits an epoch (T2): its state changes, its source ranges and `committed`, and removes its plan. When rows wait
+    /// already, the plan of the epoch after it is written along: one durable step instead of two.
     fn commit(
         &mut self,
         committed: &Committed,
         ranges: &[(PartName, Range)],
         state: &[StateChunk],
+        next: Option<&EpochPlan>,
     ) -> Result<(), CheckpointError>;
 
     /// The ranges of all committed epochs of a source, oldest first.

@@ -41,6 +41,12 @@ impl Control {
         self.changed.notify_all();
     }
 
+    /// Whether anything was asked for that must wait for no further epoch.
+    pub(super) fn wants_something(&self) -> bool {
+        let wishes = self.wishes();
+        wishes.stop || wishes.swap.is_some()
+    }
+
     /// The change that was asked for, if any.
     pub(super) fn take_swap(&self) -> Option<Prepared> {
         self.wishes().swap.take()

@@ -28,8 +28,8 @@ pub fn drive(pipeline: &mut Pipeline, observer: &mut dyn Observer) -> Result<u64
         pipeline.freeze()?;
     }
     while !control.stopping() {
-        // An epoch that was under way is finished as it was planned before anything changes.
-        if pipeline.in_flight.is_none() {
+        // An epoch that was under way, or planned already, is run as it was planned before anything changes.
+        if pipeline.in_flight.is_none() && pipeline.planned.is_none() {
             swap_if_asked(pipeline, &control, observer);
         }
         let began = clock.now();

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     checkpoint::{Committed, EpochPlan, EventTimes, SinkAction},
     manifest::{OutputMode, Trigger},
-    model::{EventTime, PartName, ProcessingTime},
+    model::{Epoch, EventTime, PartName, ProcessingTime, Watermark},
     operator::{KeyedState, Merged, OperatorError, Pipe, Shuffled, Times},
     plan::{Barrier, Extent, Node},
     ports::{CallScope, Range, Split, StateChunk},
@@ -26,22 +26,30 @@ impl Pipeline {
     pub fn run_epoch(&mut self) -> Result<Option<Progress>, RunError> {
         let started = self.environment.clock.elapsed();
         let mut durations = Durations::default();
-        self.tables.refresh(&self.prepared);
+        if self.planned.is_none() {
+            self.tables.refresh(&self.prepared);
+        }
         if let Some(in_flight) = self.in_flight.take() {
             self.tables.report_changes(&in_flight.plan);
             let progress = self.run_planned(&in_flight.plan, &in_flight.sinks, durations, started);
             return progress.map(Some);
         }
-        let batch_time = self.environment.clock.now();
-        let ranges = self.choose_ranges(batch_time)?;
-        durations.latest_offset = self.millis_since(started);
-        if ranges.is_empty() && !self.has_something_to_close(batch_time) {
-            return Ok(None);
-        }
-        let plan = self.plan_epoch(ranges, batch_time);
-        let before = self.environment.clock.elapsed();
-        self.store.write_plan(&plan)?;
-        durations.wal_commit = self.millis_since(before);
+        let plan = match self.planned.take() {
+            Some(plan) => plan,
+            None => {
+                let batch_time = self.environment.clock.now();
+                let ranges = self.choose_ranges(batch_time)?;
+                durations.latest_offset = self.millis_since(started);
+                if ranges.is_empty() && !self.has_something_to_close(batch_time) {
+                    return Ok(None);
+                }
+                let plan = self.plan_epoch(self.next, ranges, batch_time, self.closed, &self.watermarks);
+                let before = self.environment.clock.elapsed();
+                self.store.write_plan(&plan)?;
+                durations.wal_commit = self.millis_since(before);
+                plan
+            }
+        };
         let write = vec![SinkAction::Write; self.sinks.len()];
         self.run_planned(&plan, &write, durations, started).map(Some)
     }
@@ -81,21 +89,42 @@ impl Pipeline {
         Ok(ranges)
     }
 
-    fn plan_epoch(&self, ranges: Vec<(PartName, Range)>, batch_time: ProcessingTime) -> EpochPlan {
+    /// The epoch that follows on one that closed by `closed` and left event time at `watermarks`.
+    fn plan_epoch(
+        &self,
+        epoch: Epoch,
+        ranges: Vec<(PartName, Range)>,
+        batch_time: ProcessingTime,
+        closed: Watermark,
+        watermarks: &Tracker,
+    ) -> EpochPlan {
         // Any number will do as long as it is written down: the epoch is run again with the same.
-        let seed = (batch_time.micros() as u64) ^ self.next.number().rotate_left(32);
-        let (manifest, modules) = (self.prepared.digest, self.modules());
-        let watermarks = EpochWatermarks { late: self.closed, closed: self.watermarks.at(batch_time) };
+        let seed = (batch_time.micros() as u64) ^ epoch.number().rotate_left(32);
         EpochPlan {
-            epoch: self.next,
+            epoch,
             ranges,
             batch_time,
-            watermarks,
+            watermarks: EpochWatermarks { late: closed, closed: watermarks.at(batch_time) },
             seed,
-            manifest,
-            modules,
+            manifest: self.prepared.digest,
+            modules: self.modules(),
             tables: self.tables.digests(),
         }
+    }
+
+    /// The plan of the epoch after this one, when rows wait for it and nothing else comes first.
+    fn plan_ahead(&mut self, plan: &EpochPlan, watermarks: &Tracker) -> Result<Option<EpochPlan>, RunError> {
+        let goes_on = matches!(self.prepared.manifest.trigger, Trigger::Continuous | Trigger::AvailableNow);
+        if !goes_on || self.environment.control.wants_something() {
+            return Ok(None);
+        }
+        let now = self.environment.clock.now();
+        let ranges = self.choose_ranges(now)?;
+        if ranges.is_empty() {
+            return Ok(None);
+        }
+        self.tables.refresh(&self.prepared);
+        Ok(Some(self.plan_epoch(plan.epoch.next(), ranges, now, plan.watermarks.closed, watermarks)))
     }
 
     fn modules(&self) -> Vec<(String, crate::model::Digest)> {
@@ -135,12 +164,19 @@ impl Pipeline {
         let before = self.environment.clock.elapsed();
         self.commit_sinks(plan, &gathered)?;
         durations.commit_sinks = self.millis_since(before);
+        // What a source has to say now concerns the next epoch; this one is committed first.
+        let (next, source_error) = match self.plan_ahead(plan, &watermarks) {
+            Ok(next) => (next, Ok(())),
+            Err(error) => (None, Err(error)),
+        };
         let before = self.environment.clock.elapsed();
-        self.store.commit(&self.committed(plan, &watermarks), &plan.ranges, &chunks)?;
+        self.store.commit(&self.committed(plan, &watermarks), &plan.ranges, &chunks, next.as_ref())?;
         durations.commit_offsets = self.millis_since(before);
         self.acknowledge(plan)?;
         self.next = plan.epoch.next();
         (self.watermarks, self.closed) = (watermarks, plan.watermarks.closed);
+        self.planned = next;
+        source_error?;
         durations.trigger_execution = self.millis_since(started);
         Ok(self.progress(plan, &gathered, durations))
     }

@@ -8,6 +8,7 @@ use std::{
 
 use super::{Control, Prepared, reconcile::InFlight, tables::Tables};
 use crate::{
+    checkpoint::EpochPlan,
     model::{Epoch, PartName, ProcessingTime, Watermark},
     operator::{KeyedState, Pipe},
     ports::{CheckpointStore, Clock, Sink, Source},
@@ -45,6 +46,8 @@ pub struct Pipeline {
     pub(super) next: Epoch,
     /// An epoch that was under way when the process before ended, to be run again before anything new.
     pub(super) in_flight: Option<InFlight>,
+    /// The next epoch, when it was planned together with the commit of the one before.
+    pub(super) planned: Option<EpochPlan>,
     /// When the epoch before started.
     pub(super) last_start: Option<ProcessingTime>,
     /// How far event time is complete.

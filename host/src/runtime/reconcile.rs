@@ -58,6 +58,7 @@ impl Pipeline {
             store,
             next,
             in_flight,
+            planned: None,
             last_start: None,
             watermarks,
             closed,

@@ -111,12 +111,18 @@ impl CheckpointStore for RedbStore {
         committed: &Committed,
         ranges: &[(PartName, Range)],
         state: &[StateChunk],
+        next: Option<&EpochPlan>,
     ) -> Result<(), CheckpointError> {
         self.write(|transaction| {
             expect_next(transaction, committed.epoch)?;
             ranges.iter().try_for_each(|(source, range)| add_range(transaction, source, range))?;
             state.iter().try_for_each(|chunk| add_chunk(transaction, chunk))?;
-            transaction.open_table(tables::PLAN)?.remove(committed.epoch.number())?;
+            let mut plans = transaction.open_table(tables::PLAN)?;
+            plans.remove(committed.epoch.number())?;
+            if let Some(plan) = next {
+                expect(plan.epoch, committed.epoch.next())?;
+                plans.insert(plan.epoch.number(), envelope::encode(plan)?.as_slice())?;
+            }
             transaction.open_table(tables::COMMITTED)?.insert((), envelope::encode(committed)?.as_slice())?;
             Ok(())
         })
@@ -160,6 +166,10 @@ fn next_epoch(committed: Option<&Committed>) -> Epoch {
 /// Epochs are planned and committed one after the other, without gaps; anything else would lose rows unseen.
 fn expect_next(transaction: &WriteTransaction, epoch: Epoch) -> Result<(), Failure> {
     let next = next_epoch(committed(&transaction.open_table(tables::COMMITTED)?)?.as_ref());
+    expect(epoch, next)
+}
+
+fn expect(epoch: Epoch, next: Epoch) -> Result<(), Failure> {
     if epoch == next { Ok(()) } else { Err(Failure::OutOfOrder { epoch, next }) }
 }
 

@@ -101,7 +101,7 @@ fn filled(dir: &Path) -> RedbStore {
         store.write_plan(&plan_of(epoch)).unwrap();
         let rows = vec![words(&["tide", "mill"]), words(&["epoch"])];
         let ranges = [(LINES.into(), range(epoch, b"files"))];
-        store.commit(&committed_at(epoch), &ranges, &[chunk(COUNTS, ChunkKind::Delta, rows)]).unwrap();
+        store.commit(&committed_at(epoch), &ranges, &[chunk(COUNTS, ChunkKind::Delta, rows)], None).unwrap();
     }
     store.write_plan(&plan_of(2)).unwrap();
     store
@@ -166,9 +166,16 @@ fn a_failed_commit_leaves_nothing() {
 fn epochs_follow_one_another() {
     let dir = TempDir::new().unwrap();
     let mut store = filled(dir.path());
-    assert!(refusal(store.commit(&committed_at(3), &[], &[])).contains("expects epoch 2 and was given epoch 3"));
+    assert!(refusal(store.commit(&committed_at(3), &[], &[], None)).contains("expects epoch 2 and was given epoch 3"));
+    // The plan written along with a commit is that of the epoch after it, or the commit does not happen.
+    let ahead = plan_of(4);
+    assert!(
+        refusal(store.commit(&committed_at(2), &[], &[], Some(&ahead)))
+            .contains("expects epoch 3 and was given epoch 4")
+    );
+    assert_eq!(store.committed().unwrap(), Some(committed_at(1)));
     assert!(refusal(store.write_plan(&plan_of(1))).contains("expects epoch 2 and was given epoch 1"));
-    store.commit(&committed_at(2), &[], &[]).unwrap();
+    store.commit(&committed_at(2), &[], &[], None).unwrap();
     assert_eq!(store.plan().unwrap(), None, "a commit removes the plan");
 }
 
@@ -181,12 +188,12 @@ fn a_snapshot_replaces_its_stage() {
         chunk(COUNTS, ChunkKind::Snapshot, vec![words(&["all"])]),
         chunk("other", ChunkKind::Delta, vec![words(&["mine"])]),
     ];
-    store.commit(&committed_at(2), &[], &chunks).unwrap();
-    store.commit(&committed_at(3), &[], &[chunk(COUNTS, ChunkKind::Delta, vec![words(&["more"])])]).unwrap();
+    store.commit(&committed_at(2), &[], &chunks, None).unwrap();
+    store.commit(&committed_at(3), &[], &[chunk(COUNTS, ChunkKind::Delta, vec![words(&["more"])])], None).unwrap();
     assert_eq!(state(&store, COUNTS), [words(&["all"]), words(&["more"])]);
     assert_eq!(store.stages_with_state().unwrap(), [PartName::from(COUNTS), PartName::from("other")]);
 
-    store.commit(&committed_at(4), &[], &[chunk(COUNTS, ChunkKind::Snapshot, vec![])]).unwrap();
+    store.commit(&committed_at(4), &[], &[chunk(COUNTS, ChunkKind::Snapshot, vec![])], None).unwrap();
     assert_eq!(store.stages_with_state().unwrap(), [PartName::from("other")]);
     assert_eq!(state(&store, "other"), [words(&["mine"])]);
 }
@@ -200,7 +207,7 @@ fn large_state_is_split() {
     let numbered: Vec<String> = (0..250).map(|n| format!("{n}{long}")).collect();
     let rows = words(&numbered.iter().map(String::as_str).collect::<Vec<_>>());
     let given = vec![words(&["first"]), rows, words(&["last"])];
-    store.commit(&committed_at(0), &[], &[chunk(COUNTS, ChunkKind::Delta, given.clone())]).unwrap();
+    store.commit(&committed_at(0), &[], &[chunk(COUNTS, ChunkKind::Delta, given.clone())], None).unwrap();
 
     let schema = given[0].schema();
     let loaded = state(&store, COUNTS);
@@ -223,7 +230,7 @@ fn history_keeps_what_a_source_needs() {
     let (files, socket) = (PartName::from("files"), PartName::from("socket"));
     for epoch in 0..12 {
         let ranges = [(files.clone(), range(epoch, b"list")), (socket.clone(), range(epoch, b""))];
-        store.commit(&committed_at(epoch), &ranges, &[]).unwrap();
+        store.commit(&committed_at(epoch), &ranges, &[], None).unwrap();
     }
     assert_eq!(store.history(&files).unwrap(), (0..12).map(|epoch| range(epoch, b"list")).collect::<Vec<_>>());
     assert_eq!(store.history(&socket).unwrap(), [range(11, b"")]);
@@ -267,6 +274,17 @@ fn a_flipped_byte_is_found() {
         })
         .unwrap();
     assert!(refusal(store.committed()).contains("of table `committed`: 3 bytes are too few"));
+}
+
+/// Rows that wait are planned with the commit before: after it the next plan is there, and the old one is not.
+#[test]
+fn a_plan_can_come_with_the_commit_before() {
+    let dir = TempDir::new().unwrap();
+    let mut store = filled(dir.path());
+    store.commit(&committed_at(2), &[], &[], Some(&plan_of(3))).unwrap();
+    drop(store);
+    let store = RedbStore::open(dir.path()).unwrap();
+    assert_eq!((store.committed().unwrap(), store.plan().unwrap()), (Some(committed_at(2)), Some(plan_of(3))));
 }
 
 /// A value or a file of a later version must be refused, not misread.
@@ -396,10 +414,10 @@ fn a_failing_disk_stops_the_store_until_it_is_opened_again() {
 
     full.store(true, Ordering::SeqCst);
     let lost = [chunk(COUNTS, ChunkKind::Snapshot, vec![words(&["lost"])])];
-    let error = refusal(store.commit(&committed_at(2), &[], &lost));
+    let error = refusal(store.commit(&committed_at(2), &[], &lost, None));
     assert!(error.contains("cannot be read or written") && error.contains("start the pipeline again"), "{error}");
     full.store(false, Ordering::SeqCst);
-    let error = refusal(store.commit(&committed_at(2), &[], &[]));
+    let error = refusal(store.commit(&committed_at(2), &[], &[], None));
     assert!(error.contains("an earlier read or write failed"), "{error}");
     drop(store);
     assert_filled(&RedbStore::open(dir.path()).unwrap());

@@ -54,10 +54,11 @@ impl CheckpointStore for ForgetfulStore {
         committed: &Committed,
         ranges: &[(PartName, Range)],
         state: &[StateChunk],
+        next: Option<&EpochPlan>,
     ) -> Result<(), CheckpointError> {
         match self.loses.load(Ordering::Relaxed) {
             true => Err(CheckpointError("the commit was lost".to_owned())),
-            false => self.store.commit(committed, ranges, state),
+            false => self.store.commit(committed, ranges, state, next),
         }
     }
 

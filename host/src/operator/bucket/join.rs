@@ -41,6 +41,9 @@ struct Kept {
     closings: Closings,
 }
 
+/// The rows of one side in stored rows, and what is known of each.
+type OneSide = (Vec<Part<Note>>, RecordBatch);
+
 /// What is known of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Note {
@@ -197,7 +200,7 @@ impl JoinBucket {
     }
 
     /// The rows in stored rows, side by side.
-    fn read(&mut self, rows: &RecordBatch) -> Result<[(Vec<Part<Note>>, RecordBatch); 2], Failure> {
+    fn read(&mut self, rows: &RecordBatch) -> Result<[OneSide; 2], Failure> {
         let mut read = Vec::with_capacity(2);
         for side in 0..2 {
             let right = rows.column(0).as_boolean();

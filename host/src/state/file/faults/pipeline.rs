@@ -168,7 +168,7 @@ impl Undisturbed {
             }
             told.committed.perhaps = Some(epoch);
             let ranges = [(PartName::from(SOURCE), range_of(epoch.number()))];
-            store.commit(&committed_at(&plan), &ranges, &[change(epoch, &touched, &counts)]).map_err(said)?;
+            store.commit(&committed_at(&plan), &ranges, &[change(epoch, &touched, &counts)], None).map_err(said)?;
             told.committed.surely = Some(epoch);
             action = None;
             epoch = epoch.next();
