@@ -1,11 +1,6 @@
 //! Tables that streams are joined with. Here: a file of JSON lines or CSV, read anew when it has changed.
 
-use std::{
-    fs::{self, Metadata},
-    io::Cursor,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{fs, io::Cursor, os::unix::fs::MetadataExt, sync::Arc};
 
 use arrow::{
     array::RecordBatch,
@@ -38,9 +33,17 @@ pub fn schema(spec: &TableSpec) -> SchemaRef {
 struct FileTable {
     spec: TableSpec,
     schema: SchemaRef,
-    /// Size and time of the file as it was read.
-    seen: Option<(u64, SystemTime)>,
+    /// The file as it was read.
+    seen: Option<Stamp>,
     digest: Option<Digest>,
+}
+
+/// What changes when a file does: its size, when it was modified, and which file it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    bytes: u64,
+    modified: (i64, i64),
+    inode: u64,
 }
 
 impl FileTable {
@@ -48,9 +51,10 @@ impl FileTable {
         TableError(format!("{what} `{}`: {error}", self.spec.path.display()))
     }
 
-    fn stat(&self) -> Result<(u64, SystemTime), TableError> {
-        let stamp = |metadata: Metadata| Ok((metadata.len(), metadata.modified()?));
-        fs::metadata(&self.spec.path).and_then(stamp).map_err(|error| self.failed("cannot read", error))
+    fn stamp(&self) -> Result<Stamp, TableError> {
+        let metadata = fs::metadata(&self.spec.path).map_err(|error| self.failed("cannot read", error))?;
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        Ok(Stamp { bytes: metadata.len(), modified, inode: metadata.ino() })
     }
 
     fn parse(&self, bytes: &[u8]) -> Result<RecordBatch, TableError> {
@@ -72,14 +76,14 @@ impl Table for FileTable {
     }
 
     fn refresh(&mut self) -> Result<Option<TableRows>, TableError> {
-        let stamp = self.stat()?;
+        let stamp = self.stamp()?;
         if self.seen == Some(stamp) {
             return Ok(None);
         }
-        if stamp.0 > MOST_BYTES {
+        if stamp.bytes > MOST_BYTES {
             let most = MOST_BYTES >> 20;
             return Err(
-                self.failed("cannot hold", format!("it has {} MiB, and a table may have {most}", stamp.0 >> 20))
+                self.failed("cannot hold", format!("it has {} MiB, and a table may have {most}", stamp.bytes >> 20))
             );
         }
         let bytes = fs::read(&self.spec.path).map_err(|error| self.failed("cannot read", error))?;

@@ -66,9 +66,6 @@ impl Folder {
             )),
             TryLockError::Error(error) => failed("lock", &lock_file, &error),
         })?;
-        // A run that was killed may have left a manifest in place that is not durable. Whoever hears of its epoch now
-        // builds on it, so a power loss must not take it back later.
-        disk.sync_folder(&notes).map_err(|error| failed("sync", &notes, &error))?;
         let committed = last_manifest(disk.as_ref(), &notes).map_err(|error| failed("list", &notes, &error))?;
         let folder = Folder { disk, path: path.to_owned(), committed, _lock: lock };
         folder.remove_leftovers().map_err(|error| failed("clear", path, &error))?;
@@ -161,6 +158,9 @@ impl Folder {
                 self.disk.remove(&self.path.join(name))?;
             }
         }
+        // Not only for what is gone: a run that was killed may have left a manifest in place that is not durable. Whoever
+        // hears of its epoch now builds on it, so a power loss must not take it back later.
+        self.disk.sync_folder(&notes)?;
         self.disk.sync_folder(&self.path)
     }
 
