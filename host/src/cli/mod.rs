@@ -1,9 +1,10 @@
 //! The command line: the outermost ring, and the only one that knows clap, signals and exit codes.
 //!
-//! One command a file. What they share: `pipeline` reads and prepares what a manifest names, `plugin` loads
-//! one file, `failure` decides how a command ends, `screen` and `log` are standard error.
+//! One command a file. What they share: `pipeline` reads and prepares what a manifest names, `checkpoint` finds
+//! where its checkpoint is, `plugin` loads one file, `failure` decides how a command ends, `screen` and `log` are standard error.
 
 mod build;
+mod checkpoint;
 mod explain;
 mod failure;
 mod inspect;
@@ -12,9 +13,12 @@ mod new;
 mod pipeline;
 mod plugin;
 mod run;
+mod savepoint;
 mod screen;
+mod state;
 mod test;
 mod validate;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -26,7 +30,8 @@ use pipeline::PipelineArgs;
 const EXIT_CODES: &str = "\
 Exit codes:
   0    all is well; a pipeline that was stopped has committed its epoch
-  1    the command or the pipeline failed; what was committed stays so
+  1    the command or the pipeline failed, or a checkpoint is damaged; what
+       was committed stays so
   2    the command line is wrong, or a manifest or plugin was refused:
        nothing has run
   130  left at once by a second Ctrl-C; the next start goes on after the
@@ -60,6 +65,9 @@ enum Command {
     Validate(validate::Validate),
     Explain(explain::Explain),
     Run(run::Run),
+    Savepoint(savepoint::Savepoint),
+    Verify(verify::Verify),
+    State(state::State),
 }
 
 /// How a description is printed.
@@ -97,6 +105,9 @@ impl Command {
             Command::Validate(validate) => validate.run(),
             Command::Explain(explain) => explain.run(),
             Command::Run(run) => run.run(),
+            Command::Savepoint(savepoint) => savepoint.run(),
+            Command::Verify(verify) => verify.run(),
+            Command::State(state) => state.run(),
         }
     }
 }

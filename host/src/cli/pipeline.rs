@@ -26,6 +26,11 @@ pub(super) struct PipelineArgs {
 }
 
 impl PipelineArgs {
+    /// As if the manifest stood alone on the command line.
+    pub(super) fn of(file: PathBuf) -> Self {
+        PipelineArgs { file, overrides: Vec::new() }
+    }
+
     /// The manifest with what the command line sets.
     pub(super) fn read(&self) -> Result<Manifest, Diagnostics> {
         let name = self.file.display().to_string();

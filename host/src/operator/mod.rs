@@ -20,6 +20,7 @@ mod shuffle;
 mod sides;
 mod span_table;
 mod state_column;
+mod stored;
 mod text_table;
 
 pub use calls::PluginCalls;
@@ -27,6 +28,7 @@ pub use keyed::{KeyedState, Merged, StateError, Times};
 pub use lookup::TableIndex;
 pub use pipe::{Outcome, Pipe};
 pub use shuffle::Shuffled;
+pub use stored::StoredRows;
 
 use crate::{expr::ExprError, model::PartName, ports::CallError};
 

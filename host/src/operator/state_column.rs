@@ -42,47 +42,50 @@ impl StateColumn {
         })
     }
 
-    /// Writes `states[i]` for group `groups[i]`. New groups must follow on those that are there.
+    /// Writes `states[i]` for group `groups[i]`. Groups may come in any order: numbers of keys that are gone are given out
+    /// again.
     pub(super) fn scatter(&mut self, groups: &[usize], states: &ArrayRef) -> Result<(), ArrowError> {
+        self.make_room(groups.iter().max().map_or(0, |last| last + 1));
+        let rows = groups.iter().copied().enumerate();
         match self {
             StateColumn::Fixed { width, values, valid, .. } => {
                 let width = *width;
                 let data = states.to_data();
                 let source = &data.buffers()[0].as_slice()[data.offset() * width..];
-                for (row, &group) in groups.iter().enumerate() {
+                for (row, group) in rows {
                     let value = &source[row * width..(row + 1) * width];
-                    match group < valid.len() {
-                        true => {
-                            values[group * width..(group + 1) * width].copy_from_slice(value);
-                            valid[group] = states.is_valid(row);
-                        }
-                        false => {
-                            values.extend_from_slice(value);
-                            valid.push(states.is_valid(row));
-                        }
-                    }
+                    values[group * width..(group + 1) * width].copy_from_slice(value);
+                    valid[group] = states.is_valid(row);
                 }
             }
             StateColumn::Utf8(values) => {
                 let states = states.as_string::<i32>();
-                for (row, &group) in groups.iter().enumerate() {
-                    put(values, group, states.is_valid(row).then(|| states.value(row).into()));
-                }
+                rows.for_each(|(row, group)| values[group] = states.is_valid(row).then(|| states.value(row).into()));
             }
             StateColumn::Binary(values) => {
                 let states = states.as_binary::<i32>();
-                for (row, &group) in groups.iter().enumerate() {
-                    put(values, group, states.is_valid(row).then(|| states.value(row).into()));
-                }
+                rows.for_each(|(row, group)| values[group] = states.is_valid(row).then(|| states.value(row).into()));
             }
             StateColumn::Encoded { converter, values } => {
-                let rows = converter.convert_columns(&[Arc::clone(states)])?;
-                for (row, &group) in groups.iter().enumerate() {
-                    put(values, group, rows.row(row).as_ref().into());
-                }
+                let encoded = converter.convert_columns(&[Arc::clone(states)])?;
+                rows.for_each(|(row, group)| values[group] = encoded.row(row).as_ref().into());
             }
         }
         Ok(())
+    }
+
+    /// Makes room for so many groups, if there is less. What is there of a group before its state is written is never asked for.
+    fn make_room(&mut self, groups: usize) {
+        match self {
+            StateColumn::Fixed { width, values, valid, .. } => {
+                let groups = groups.max(valid.len());
+                values.resize(groups * *width, 0);
+                valid.resize(groups, false);
+            }
+            StateColumn::Utf8(values) => values.resize_with(groups.max(values.len()), Default::default),
+            StateColumn::Binary(values) => values.resize_with(groups.max(values.len()), Default::default),
+            StateColumn::Encoded { values, .. } => values.resize_with(groups.max(values.len()), Default::default),
+        }
     }
 
     /// About how many bytes it takes.
@@ -136,13 +139,6 @@ impl StateColumn {
     }
 }
 
-fn put<T>(values: &mut Vec<T>, group: usize, value: T) {
-    match group < values.len() {
-        true => values[group] = value,
-        false => values.push(value),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use arrow::array::{BooleanArray, Int64Array, ListArray, StringArray, types::Int32Type};
@@ -184,6 +180,19 @@ mod tests {
             column.scatter(&[1, 3], &second.slice(0, 2)).expect("old and new groups");
             let gathered = column.gather(&[3, 2, 1, 0]).expect("known groups");
             assert_eq!(&gathered, &expected);
+        }
+    }
+
+    /// Numbers of keys that are gone are given out again, the last first. So the first state to come need not be that of the
+    /// lowest number.
+    #[test]
+    fn groups_may_come_in_any_order() {
+        let states: [ArrayRef; 2] =
+            [Arc::new(Int64Array::from(vec![7, 8])), Arc::new(StringArray::from(vec![Some("x"), None]))];
+        for states in states {
+            let mut column = StateColumn::new(states.data_type()).expect("a type that can be kept");
+            column.scatter(&[3, 1], &states).expect("new groups");
+            assert_eq!(&column.gather(&[3, 1]).expect("known groups"), &states);
         }
     }
 }

@@ -13,7 +13,7 @@ use super::{
     time::put_watermark,
 };
 use crate::{
-    manifest::{Diagnostics, FileFormat, Input, Manifest, Operation, SourceConnector},
+    manifest::{Diagnostics, FileFormat, Input, Manifest, Operation, SourceConnector, Spanned, TransformSpec},
     model::PartName,
     ports::Plugin,
 };
@@ -105,25 +105,48 @@ fn targets_of(manifest: &Manifest, part: &PartName, outlet: Option<&str>) -> Vec
 
 /// Which columns of each source are wanted, where that is fewer than all and the source can leave the others out.
 fn projections(manifest: &Manifest, plan: &Plan) -> Vec<Option<Vec<String>>> {
-    let of_source = |(at, source): (usize, &SourceNode)| {
-        let SourceConnector::Files(files) = &manifest.sources[at].connector else { return None };
-        let FileFormat::Json { .. } = files.format else { return None };
-        let mut wanted = BTreeSet::new();
-        for target in &source.targets {
-            match *target {
-                Target::Node { node, .. } => wanted.extend(plan.nodes[node].columns_read()?),
-                Target::Sink(_) => return None,
-            }
+    let sources = || plan.sources.iter().enumerate();
+    let mut wanted: Vec<_> = sources().map(|(at, source)| columns_wanted(manifest, plan, at, source)).collect();
+    // The inputs of a union have the same columns, so each reads what any of them does; one that is no source has them all.
+    let is_union =
+        |spec: &&TransformSpec| spec.inputs.len() > 1 && !spec.operation.as_ref().is_some_and(Operation::joins_streams);
+    let position = |input: &Spanned<Input>| plan.sources.iter().position(|source| source.name == input.value.part);
+    loop {
+        let before = wanted.clone();
+        for union in manifest.transforms.iter().filter(is_union) {
+            let inputs: Vec<Option<usize>> = union.inputs.iter().map(position).collect();
+            let of_input = |input: &Option<usize>| wanted[(*input)?].clone();
+            let together: Option<Vec<BTreeSet<usize>>> = inputs.iter().map(of_input).collect();
+            let together: Option<BTreeSet<usize>> = together.map(|all| all.into_iter().flatten().collect());
+            inputs.into_iter().flatten().for_each(|input| wanted[input] = together.clone());
         }
-        if let Some(watermark) = source.watermark {
-            let WatermarkNode { column, per, .. } = plan.watermarks[watermark];
-            wanted.extend([column].into_iter().chain(per));
+        if wanted == before {
+            break;
         }
-        let fields = source.schema.fields();
-        let names = wanted.iter().map(|&column| fields[column].name().clone()).collect();
-        (wanted.len() < fields.len()).then_some(names)
+    }
+    let names = |((_, source), wanted): ((usize, &SourceNode), Option<BTreeSet<usize>>)| {
+        let (wanted, fields) = (wanted?, source.schema.fields());
+        (wanted.len() < fields.len()).then(|| wanted.iter().map(|&column| fields[column].name().clone()).collect())
     };
-    plan.sources.iter().enumerate().map(of_source).collect()
+    sources().zip(wanted).map(names).collect()
+}
+
+/// The columns of a source that somebody reads; none when it may be all, or when the source cannot leave any out.
+fn columns_wanted(manifest: &Manifest, plan: &Plan, at: usize, source: &SourceNode) -> Option<BTreeSet<usize>> {
+    let SourceConnector::Files(files) = &manifest.sources[at].connector else { return None };
+    let FileFormat::Json { .. } = files.format else { return None };
+    let mut wanted = BTreeSet::new();
+    for target in &source.targets {
+        match *target {
+            Target::Node { node, .. } => wanted.extend(plan.nodes[node].columns_read()?),
+            Target::Sink(_) => return None,
+        }
+    }
+    if let Some(watermark) = source.watermark {
+        let WatermarkNode { column, per, .. } = plan.watermarks[watermark];
+        wanted.extend([column].into_iter().chain(per));
+    }
+    Some(wanted)
 }
 
 fn project(schema: &Schema, columns: &[String]) -> SchemaRef {

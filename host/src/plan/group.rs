@@ -209,7 +209,8 @@ pub(super) fn event_times_of(group: &Group, rows: &Rows) -> Vec<EventColumn> {
     // All watermarks of a pipeline move together, so any delay above will do.
     let Some(delay) = rows.event_times.first().map(|time| time.delay) else { return Vec::new() };
     match group.closing {
-        Some(Closing::End(_)) => vec![EventColumn { column: 0, delay }, EventColumn { column: 1, delay }],
+        // A window is known when it ends. Its start lies behind the watermark by then: rows would be late by it.
+        Some(Closing::End(_)) => vec![EventColumn { column: 1, delay }],
         Some(Closing::Key(column)) => vec![EventColumn { column, delay }],
         None => Vec::new(),
     }

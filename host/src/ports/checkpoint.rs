@@ -33,6 +33,15 @@ pub struct StateChunk {
     pub rows: Vec<RecordBatch>,
 }
 
+/// A part that goes on with the state of another: the same part under a new name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateRename {
+    /// The part that has the state.
+    pub from: PartName,
+    /// The part that gets it.
+    pub to: PartName,
+}
+
 /// Reads stored state back, from several threads at once.
 pub trait StateReader: Sync {
     /// Hands over the state of a bucket, oldest chunk first: a later row with the same key replaces an earlier one.

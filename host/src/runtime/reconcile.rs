@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, atomic::AtomicUsize},
 };
 
-use super::{Environment, Pipeline, Prepared, RunError, tables::Tables};
+use super::{Environment, Pipeline, Prepared, RunError, layouts::check_layouts, tables::Tables};
 use crate::{
     checkpoint::{Committed, EpochPlan, EventTimes, Recovery, SinkAction, decide},
     manifest::{SinkSpec, SourceSpec, Trigger},
@@ -202,27 +202,6 @@ fn tracker(
 pub(super) fn leads_by_part(plan: &Plan, watermarks: &Tracker) -> Vec<(PartName, BTreeMap<String, Lead>)> {
     let parts = plan.watermarks.iter().map(|input| input.part.clone());
     parts.zip(watermarks.leads().iter().cloned()).collect()
-}
-
-/// State belongs to a part by name, and must mean what it meant.
-fn check_layouts(committed: &Committed, plan: &Plan) -> Result<(), RunError> {
-    for (part, stored) in &committed.layouts {
-        let wanted = keyed(plan).find(|(_, name, _)| *name == part).and_then(|(_, _, barrier)| barrier.layout());
-        let refusal = match wanted {
-            Some(layout) if layout == stored => continue,
-            Some(layout) => format!(
-                "the checkpoint holds state of `{part}` by key `{}` for `{}`, but the manifest now has key `{}` for `{}`; put the old \
-                 definition back, give the part a new name so that it starts empty, or start anew with another --checkpoint",
-                stored.key, stored.value, layout.key, layout.value
-            ),
-            None => format!(
-                "the checkpoint holds state of `{part}`, but the manifest has no part of this name that keeps any; put it back, or \
-                 start anew with another --checkpoint"
-            ),
-        };
-        return Err(RunError::State(refusal));
-    }
-    Ok(())
 }
 
 fn open_sources(

@@ -6,7 +6,7 @@ use arrow::error::ArrowError;
 
 use crate::{model::Epoch, ports::CheckpointError};
 
-use super::tables::FORMAT;
+use super::{file::NAME, tables::FORMAT};
 
 /// Why the store could not do what it was asked.
 #[derive(Debug)]
@@ -36,6 +36,18 @@ impl Failure {
         Failure::Damaged { table, key: key.to_string(), reason }
     }
 
+    /// What happened, for somebody who knows where.
+    pub(super) fn reason(self) -> String {
+        match self {
+            Failure::Redb(redb::Error::Corrupted(what)) => what,
+            Failure::Redb(error) => error.to_string(),
+            Failure::Io(error) => error.to_string(),
+            Failure::Damaged { table, key, reason } => format!("value `{key}` of table `{table}`: {reason}"),
+            Failure::Unreadable => "its pages make no sense".to_owned(),
+            other => other.at(Path::new(NAME)).0,
+        }
+    }
+
     /// The failure in words: what happened to which file, and what to do next.
     pub(super) fn at(self, path: &Path) -> CheckpointError {
         let path = path.display();
@@ -57,7 +69,7 @@ impl Failure {
             Failure::Damaged { table, key, reason } => {
                 damaged(&format_args!("value `{key}` of table `{table}`: {reason}"))
             }
-            Failure::Unreadable => damaged(&"its pages make no sense"),
+            Failure::Unreadable => damaged(&Failure::Unreadable.reason()),
             Failure::Foreign => format!(
                 "`{path}` is a redb file, but not a checkpoint of tidemill: choose another place with --checkpoint"
             ),

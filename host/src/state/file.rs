@@ -83,10 +83,22 @@ fn fill(home: &dyn Home, temporary: &Path) -> Result<(), Failure> {
     })
 }
 
-fn settings() -> Builder {
+/// How redb is to open a checkpoint.
+pub(super) fn settings() -> Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
     builder
+}
+
+/// Makes a folder as [`open`] does, and gives a name to write in it by.
+pub(super) fn make_folder(dir: &Path) -> io::Result<&Path> {
+    make_durable(&RealHome, dir)?;
+    Ok(folder_or_here(dir))
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync_folder(dir: &Path) -> io::Result<()> {
+    RealHome.sync_folder(folder_or_here(dir))
 }
 
 /// Makes a folder with its parents, each durable in the one above: a checkpoint must not vanish with its folder. One
@@ -119,7 +131,7 @@ fn folder_or_here(dir: &Path) -> &Path {
 }
 
 /// The version in the file; none when it is not a checkpoint.
-fn format(database: &Database) -> Result<Option<u64>, Failure> {
+pub(super) fn format(database: &Database) -> Result<Option<u64>, Failure> {
     match database.begin_read()?.open_table(tables::META) {
         Ok(meta) => Ok(meta.get(tables::FORMAT_KEY)?.map(|version| version.value())),
         Err(TableError::Storage(error)) => Err(error.into()),

@@ -4,14 +4,23 @@
 //! runtime's; here is only how it is kept: in which tables, in what encoding, and what a damaged file leads to.
 
 mod chunk;
+mod copy;
 mod envelope;
 mod failure;
 mod file;
+mod rename;
+mod requests;
+mod restore;
+mod saved;
+mod savepoint;
 mod tables;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use arrow::array::RecordBatch;
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
@@ -24,10 +33,16 @@ use crate::{
 
 use failure::Failure;
 
+pub use requests::{Asked, Mailbox, Standing, Taken};
+pub use restore::{Unnamed, check_new};
+pub use saved::{Damage, Saved, StageContents, Unopened, Verdict};
+pub use savepoint::{Description, Savepoints, check_vacant, settle};
+
 /// The checkpoint of one pipeline.
 #[derive(Debug)]
 pub struct RedbStore {
-    database: Database,
+    /// Shared with whoever makes savepoints of it.
+    database: Arc<Database>,
     path: PathBuf,
 }
 
@@ -36,7 +51,7 @@ impl RedbStore {
     pub fn open(dir: &Path) -> Result<Self, CheckpointError> {
         let path = dir.join(file::NAME);
         match file::open(dir, &path) {
-            Ok(database) => Ok(RedbStore { database, path }),
+            Ok(database) => Ok(RedbStore { database: database.into(), path }),
             Err(failure) => Err(failure.at(&path)),
         }
     }

@@ -410,7 +410,7 @@ fn a_failing_disk_stops_the_store_until_it_is_opened_again() {
     let full = Arc::new(AtomicBool::new(false));
     let disk = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
     let backend = Failing(FileBackend::new(disk).unwrap(), full.clone());
-    let mut store = RedbStore { database: Database::builder().create_with_backend(backend).unwrap(), path };
+    let mut store = RedbStore { database: Database::builder().create_with_backend(backend).unwrap().into(), path };
 
     full.store(true, Ordering::SeqCst);
     let lost = [chunk(COUNTS, ChunkKind::Snapshot, vec![words(&["lost"])])];

@@ -19,17 +19,21 @@ use tempfile::TempDir;
 use tidemill::{
     manifest::{self, OutputMode, Trigger},
     model::PartName,
-    runtime::{Control, Environment, Pipeline, Preparer, Progress},
+    ports::CheckpointStore,
+    runtime::{Control, Environment, Pipeline, Preparer, Progress, StateProgress},
     sink::MemoryTables,
     state::RedbStore,
     wasm::Loader,
 };
 
 use crate::{
-    case::{Case, Step, TextFile},
+    case::{Case, EpochOfCase, Step, TextFile, seconds},
     clock::StillClock,
-    store::ForgetfulStore,
+    store::{ForgetfulStore, MemoryStore},
 };
+
+/// The rows of each epoch, in the order in which they came.
+pub(crate) type Ran = Vec<Vec<String>>;
 
 /// A pipeline under way.
 struct Run<'a> {
@@ -37,26 +41,37 @@ struct Run<'a> {
     folder: TempDir,
     clock: Arc<StillClock>,
     tables: Arc<MemoryTables>,
-    loader: Loader,
+    loader: &'a Loader,
     pipeline: Option<Pipeline>,
     /// The manifest that runs.
     manifest: String,
+    workers: Option<usize>,
+    /// The checkpoint, when it is not on disk.
+    store: Option<MemoryStore>,
     loses_commits: Arc<AtomicBool>,
-    /// How many rows of the table were there before the step.
+    /// How many rows of the table have been looked at.
     seen: usize,
     files: usize,
 }
 
-/// Runs a case. The error says what came instead of what.
-pub(crate) fn run(case: &Case) -> Result<(), String> {
+/// An epoch that was committed.
+struct Epoch {
+    progress: Progress,
+    rows: Vec<String>,
+}
+
+/// Runs a case with its checkpoint on disk, or else in this store. The error says what came instead of what.
+pub(crate) fn run(case: &Case, loader: &Loader, store: Option<MemoryStore>) -> Result<Ran, String> {
     let mut run = Run {
         case,
-        folder: TempDir::new().expect("a folder"),
+        folder: folder(store.is_none()),
         clock: Arc::default(),
         tables: Arc::default(),
-        loader: Loader::new(None).expect("the engine starts"),
+        loader,
         pipeline: None,
         manifest: case.pipeline.clone(),
+        workers: case.workers,
+        store,
         loses_commits: Arc::default(),
         seen: 0,
         files: 0,
@@ -66,18 +81,25 @@ pub(crate) fn run(case: &Case) -> Result<(), String> {
         Err(error) if case.refused.is_empty() => return Err(error),
         Err(error) => {
             let missing: Vec<_> = case.refused.iter().filter(|part| !error.contains(*part)).collect();
-            return if missing.is_empty() { Ok(()) } else { Err(format!("refused without {missing:?}:\n{error}")) };
+            return if missing.is_empty() {
+                Ok(Ran::new())
+            } else {
+                Err(format!("refused without {missing:?}:\n{error}"))
+            };
         }
         Ok(()) if !case.refused.is_empty() => return Err("it was not refused".to_owned()),
         Ok(()) => {}
     }
+    let mut ran = Ran::new();
     for (at, step) in case.steps.iter().enumerate() {
-        let difference = run.step(step)?;
+        let in_step = |error| format!("step {}:\n{error}", at + 1);
+        let (epochs, difference) = run.step(step).map_err(in_step)?;
         if !difference.is_empty() {
-            return Err(format!("step {}:\n{difference}", at + 1));
+            return Err(in_step(difference));
         }
+        ran.extend(epochs.into_iter().map(|epoch| epoch.rows));
     }
-    Ok(())
+    Ok(ran)
 }
 
 impl Run<'_> {
@@ -87,12 +109,14 @@ impl Run<'_> {
         let base = self.folder.path();
         let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/plugins");
         let text = self.manifest.replace("PLUGINS", &plugins.display().to_string());
-        let manifest = manifest::parse(&text, "case", base).map_err(|faults| faults.to_string())?;
+        let mut manifest = manifest::parse(&text, "case", base).map_err(|faults| faults.to_string())?;
+        manifest.workers = self.workers.or(manifest.workers);
+        manifest.limits.state = self.case.resident.unwrap_or(manifest.limits.state);
         for source in &manifest.sources {
             fs::create_dir_all(base.join(source.name.value.as_str())).expect("a folder for each source");
         }
         let mut report = |line: &str| eprintln!("{line}");
-        let mut preparer = Preparer { loader: &self.loader, report: &mut report };
+        let mut preparer = Preparer { loader: self.loader, report: &mut report };
         let prepared = preparer.prepare(manifest).map_err(|error| error.to_string())?;
         let checkpoint = base.join("checkpoint");
         self.tables = Arc::new(MemoryTables::default());
@@ -103,7 +127,10 @@ impl Run<'_> {
             tables: Arc::clone(&self.tables),
             checkpoint: checkpoint.clone(),
         };
-        let store = RedbStore::open(&checkpoint).map_err(|error| error.to_string())?;
+        let store: Box<dyn CheckpointStore> = match &self.store {
+            Some(store) => Box::new(store.clone()),
+            None => Box::new(RedbStore::open(&checkpoint).map_err(|error| error.to_string())?),
+        };
         let store = ForgetfulStore::new(store, Arc::clone(&self.loses_commits));
         self.pipeline =
             Some(Pipeline::start(environment, Box::new(store), prepared).map_err(|error| error.to_string())?);
@@ -116,44 +143,62 @@ impl Run<'_> {
         }
     }
 
-    fn step(&mut self, step: &Step) -> Result<String, String> {
+    fn step(&mut self, step: &Step) -> Result<(Vec<Epoch>, String), String> {
         step.now.into_iter().for_each(|now| self.clock.set(now));
         self.write(&step.files);
         self.manifest = step.pipeline.clone().unwrap_or_else(|| self.manifest.clone());
+        self.workers = step.workers.or(self.workers);
         self.loses_commits.store(step.lose_commit, Ordering::Relaxed);
-        if step.restart || step.pipeline.is_some() {
+        if step.restart || step.pipeline.is_some() || step.workers.is_some() {
             self.start()?;
         }
-        for (source, rows) in &step.rows {
-            self.files += 1;
-            let file = self.folder.path().join(source).join(format!("{:04}.json", self.files));
-            // Whole at once, as a source wants it.
-            let hidden = file.with_file_name(".coming");
-            fs::write(&hidden, rows.iter().map(|row| format!("{row}\n")).collect::<String>()).expect("there is room");
-            fs::rename(hidden, file).expect("a file becomes visible");
+        step.rows.iter().for_each(|(source, rows)| self.put(source, rows));
+        for (source, files) in &step.row_files {
+            files.iter().for_each(|rows| self.put(source, rows));
         }
-        let mut epochs = Vec::new();
-        let pipeline = self.pipeline.as_mut().expect("it has started");
-        // A pipeline on a clock runs an epoch a tick, and each step is one.
-        let ticks = matches!(pipeline.prepared().manifest.trigger, Trigger::Every(_));
-        let stopped = loop {
-            match pipeline.run_epoch() {
-                Ok(Some(progress)) => {
-                    epochs.push(progress);
-                    if ticks {
-                        break None;
-                    }
-                }
-                Ok(None) => break None,
-                Err(error) => break Some(error.to_string()),
-            }
-        };
+        let (epochs, stopped) = self.run_epochs();
         match (&step.fails, stopped) {
             (None, Some(error)) if !step.lose_commit => return Err(error),
             (Some(expected), Some(error)) if !error.contains(expected) => return Err(error),
             (Some(expected), None) => return Err(format!("it did not stop with {expected:?}")),
             _ => {}
         }
+        let difference = self.compare(step, &epochs);
+        Ok((epochs, difference))
+    }
+
+    /// Puts a file before a source.
+    fn put(&mut self, source: &str, rows: &[String]) {
+        self.files += 1;
+        let file = self.folder.path().join(source).join(format!("{:04}.json", self.files));
+        // Whole at once, as a source wants it.
+        let hidden = file.with_file_name(".coming");
+        fs::write(&hidden, rows.iter().map(|row| format!("{row}\n")).collect::<String>()).expect("there is room");
+        fs::rename(hidden, file).expect("a file becomes visible");
+    }
+
+    /// Runs everything that can be run, or until it stops with an error.
+    fn run_epochs(&mut self) -> (Vec<Epoch>, Option<String>) {
+        let mut epochs = Vec::new();
+        loop {
+            let pipeline = self.pipeline.as_mut().expect("it has started");
+            // A pipeline on a clock runs an epoch a tick, and each step is one.
+            let ticks = matches!(pipeline.prepared().manifest.trigger, Trigger::Every(_));
+            match pipeline.run_epoch() {
+                Ok(Some(progress)) => {
+                    let rows = self.new_rows();
+                    epochs.push(Epoch { progress, rows });
+                    if ticks {
+                        return (epochs, None);
+                    }
+                }
+                Ok(None) => return (epochs, None),
+                Err(error) => return (epochs, Some(error.to_string())),
+            }
+        }
+    }
+
+    fn compare(&mut self, step: &Step, epochs: &[Epoch]) -> String {
         let mut difference = String::new();
         let mut compare = |what: &str, expected: String, found: String| {
             if expected != found {
@@ -161,19 +206,16 @@ impl Run<'_> {
             }
         };
         if let Some(out) = &step.out {
-            let mut expected: Vec<String> =
-                out.iter().map(|row| row.iter().map(show).collect::<Vec<_>>().join(", ")).collect();
-            expected.sort();
-            let mut found = self.new_rows();
-            found.sort();
-            compare("rows", format!("{expected:?}"), format!("{found:?}"));
+            // An epoch that has stopped may have left rows too.
+            let last = self.new_rows();
+            let found = match self.is_complete() {
+                true => last,
+                false => epochs.iter().flat_map(|epoch| epoch.rows.clone()).chain(last).collect(),
+            };
+            compare("rows", format!("{:?}", expected_rows(out)), format!("{:?}", sorted(found)));
         }
-        let stages = |of: fn(&tidemill::runtime::StateProgress) -> u64| {
-            move |progress: &Progress| progress.state_operators.iter().map(of).sum::<u64>()
-        };
         if let Some(watermark) = step.watermark {
-            let found =
-                epochs.first().and_then(|progress| progress.event_time.as_ref()).map(|time| time.watermark.clone());
+            let found = epochs.first().and_then(|epoch| watermark_of(&epoch.progress));
             compare("watermark", time(watermark), found.unwrap_or_default());
         }
         if let Some(watermark) = step.next_watermark {
@@ -181,28 +223,51 @@ impl Run<'_> {
             compare("watermark afterwards", time(watermark), found.to_string());
         }
         if let Some(dropped) = step.dropped {
-            let found: u64 = epochs.iter().map(stages(|stage| stage.num_rows_dropped_by_watermark)).sum();
+            let found: u64 = epochs.iter().flat_map(|epoch| dropped_by(&epoch.progress)).sum();
             compare("rows dropped", dropped.to_string(), found.to_string());
         }
         if let Some(state) = step.state {
-            let found: u64 = epochs.last().map_or(0, stages(|stage| stage.num_rows_total));
+            let found: u64 = epochs.last().map_or(0, |epoch| kept_by(&epoch.progress).iter().sum());
             compare("keys kept", state.to_string(), found.to_string());
         }
-        Ok(difference)
+        let Some(expected) = &step.epochs else { return difference };
+        compare("epochs", expected.len().to_string(), epochs.len().to_string());
+        for (at, (expected, Epoch { progress, rows })) in expected.iter().zip(epochs).enumerate() {
+            let mut compare =
+                |what: &str, expected, found| compare(&format!("epoch {}, {what}", at + 1), expected, found);
+            let EpochOfCase { out, watermark, dropped, state } = expected;
+            compare("rows", format!("{:?}", expected_rows(out)), format!("{:?}", sorted(rows.clone())));
+            if let Some(watermark) = watermark {
+                compare("watermark", time(*watermark), watermark_of(progress).unwrap_or_default());
+            }
+            if let Some(dropped) = dropped {
+                compare("rows dropped", format!("{dropped:?}"), format!("{:?}", dropped_by(progress)));
+            }
+            if let Some(state) = state {
+                compare("keys kept", format!("{state:?}"), format!("{:?}", kept_by(progress)));
+            }
+        }
+        difference
     }
 
-    /// The rows that the step has brought: all of them in mode complete, otherwise those behind the ones seen before.
+    fn is_complete(&self) -> bool {
+        let sinks = &self.pipeline.as_ref().expect("it has started").prepared().plan.sinks;
+        sinks.iter().any(|sink| sink.name.as_str() == "out" && sink.mode == OutputMode::Complete)
+    }
+
+    /// The rows that have not been looked at: all of them in mode complete.
     fn new_rows(&mut self) -> Vec<String> {
         let Some(table) = self.tables.get(&PartName::from("out")) else { return Vec::new() };
         let snapshot = table.snapshot();
-        let rows: Vec<String> = snapshot.rows.iter().flat_map(|batch| self.shown(batch)).collect();
-        let sinks = &self.pipeline.as_ref().expect("it has started").prepared().plan.sinks;
-        if sinks.iter().any(|sink| sink.name.as_str() == "out" && sink.mode == OutputMode::Complete) {
-            return rows;
+        let mut seen = if self.is_complete() { 0 } else { self.seen };
+        self.seen = snapshot.rows.iter().map(RecordBatch::num_rows).sum();
+        let mut rows = Vec::new();
+        for batch in &snapshot.rows {
+            let skipped = seen.min(batch.num_rows());
+            seen -= skipped;
+            rows.extend(self.shown(&batch.slice(skipped, batch.num_rows() - skipped)));
         }
-        let new = rows[self.seen..].to_vec();
-        self.seen = rows.len();
-        new
+        rows
     }
 
     fn shown(&self, batch: &RecordBatch) -> Vec<String> {
@@ -213,7 +278,7 @@ impl Run<'_> {
             match values.data_type() {
                 _ if values.is_null(row) => "null".to_owned(),
                 DataType::Timestamp(TimeUnit::Microsecond, _) => {
-                    (values.as_primitive::<TimestampMicrosecondType>().value(row) / 1_000_000).to_string()
+                    seconds(values.as_primitive::<TimestampMicrosecondType>().value(row))
                 }
                 _ => array_value_to_string(values, row).expect("a value that can be shown"),
             }
@@ -223,6 +288,34 @@ impl Run<'_> {
     }
 }
 
+/// A folder for a run; in memory, if it may be, where the system has a place for that.
+fn folder(on_disk: bool) -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let folder = if !on_disk && memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
+    folder.expect("there is room for a folder")
+}
+
+fn expected_rows(rows: &[Vec<toml::Value>]) -> Vec<String> {
+    sorted(rows.iter().map(|row| row.iter().map(show).collect::<Vec<_>>().join(", ")).collect())
+}
+
+fn sorted(mut rows: Vec<String>) -> Vec<String> {
+    rows.sort();
+    rows
+}
+
+fn dropped_by(progress: &Progress) -> Vec<u64> {
+    progress.state_operators.iter().map(|stage: &StateProgress| stage.num_rows_dropped_by_watermark).collect()
+}
+
+fn kept_by(progress: &Progress) -> Vec<u64> {
+    progress.state_operators.iter().map(|stage: &StateProgress| stage.num_rows_total).collect()
+}
+
+fn watermark_of(progress: &Progress) -> Option<String> {
+    progress.event_time.as_ref().map(|time| time.watermark.clone())
+}
+
 fn show(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.clone(),
@@ -230,6 +323,6 @@ fn show(value: &toml::Value) -> String {
     }
 }
 
-fn time(seconds: i64) -> String {
-    tidemill::model::EventTime::from_micros(seconds * 1_000_000).to_string()
+fn time(seconds: f64) -> String {
+    tidemill::model::EventTime::from_micros((seconds * 1_000_000.0).round() as i64).to_string()
 }

@@ -1,25 +1,33 @@
 //! `tidemill run`: a pipeline in the foreground.
 
 mod progress;
+mod savepoints;
 mod stop;
 mod watch;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::Args;
 
 use self::progress::{Reporter, Show};
 use super::{
     PipelineArgs,
+    checkpoint::place_of,
     failure::{Failure, output_closed},
     pipeline::prepare,
     plugin, screen,
 };
 use crate::{
     manifest::{Diagnostics, Manifest, SinkConnector, SinkSpec, parse_duration},
-    runtime::{Control, Environment, Pipeline, RunError, SystemClock, Watch, drive},
+    model::{Epoch, PartName},
+    ports::{CheckpointStore, StateRename},
+    runtime::{Control, Environment, Pipeline, Prepared, RunError, SystemClock, Watch, check_renames, drive},
     sink::MemoryTables,
-    state::RedbStore,
+    state::{Description, RedbStore, Saved, Unnamed, check_new},
 };
 
 const EXAMPLE: &str = "\
@@ -30,7 +38,9 @@ Example:
   tidemill run wordcount.toml
   tidemill run wordcount.toml --set trigger=once --checkpoint /tmp/try
   tidemill run wordcount.toml --watch
-  tidemill run wordcount.toml --timeout 30s --progress json | jq .batchId";
+  tidemill run wordcount.toml --timeout 30s --progress json | jq .batchId
+  tidemill run wordcount.toml --from backups/monday --checkpoint /tmp/try
+  tidemill run wordcount.toml --rename-state counts=totals";
 
 /// Run a pipeline in the foreground
 ///
@@ -44,6 +54,12 @@ pub(super) struct Run {
     /// Keep the checkpoint here; otherwise where the manifest says, or in .tidemill/NAME beside it
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
+    /// Begin a new checkpoint where this savepoint stands
+    #[arg(long, value_name = "DIR")]
+    from: Option<PathBuf>,
+    /// Let the part NEW go on with the state of OLD, which it was called before; can be given several times
+    #[arg(long, value_name = "OLD=NEW", value_parser = rename)]
+    rename_state: Vec<StateRename>,
     /// Stop after running so long, as Ctrl-C would
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     timeout: Option<Duration>,
@@ -62,6 +78,7 @@ impl Run {
     pub(super) fn run(self) -> Result<(), Failure> {
         let manifest = self.read()?;
         let checkpoint = self.checkpoint_of(&manifest);
+        self.check_place(&checkpoint)?;
         // Looked at before the build, so that a change while it goes on is not missed.
         let watched = self.watch.then(|| Watch::start(&self.pipeline.file, &manifest));
         let loader = Arc::new(plugin::loader()?);
@@ -72,10 +89,18 @@ impl Run {
         let clock = Arc::new(SystemClock::start());
         let prints = prepared.manifest.sinks.iter().any(is_console);
         let mut reporter = Reporter::new(self.progress.settle(prints), &prepared, clock.clone(), control.clone());
-        let store = RedbStore::open(&checkpoint)?;
-        let environment =
-            Environment { clock, control: control.clone(), tables: Arc::new(MemoryTables::default()), checkpoint };
-        let mut pipeline = Pipeline::start(environment, Box::new(store), prepared)?;
+        let (mut store, begun) = self.open(&checkpoint)?;
+        self.rename(&mut store, &prepared)?;
+        let (savepoints, name) = (store.savepoints(), prepared.manifest.name.clone());
+        let tables = Arc::new(MemoryTables::default());
+        let environment = Environment { clock: clock.clone(), control: control.clone(), tables, checkpoint };
+        let restored = begun.as_ref().map(|begun| begun.epoch);
+        let started = Pipeline::start(environment, Box::new(store), prepared);
+        let mut pipeline = started.map_err(|error| self.not_started(error, restored))?;
+        if let Some(begun) = begun {
+            begun.checkpoint.name()?;
+        }
+        let _savepoints = savepoints::serve(savepoints, pipeline.checkpoint(), name, clock);
 
         let _timeout = self.timeout.map(|time| stop::after(time, &control));
         let _watch = watched.map(|watched| watch::spawn(watched, self, loader.clone(), control));
@@ -96,8 +121,75 @@ impl Run {
     }
 
     fn checkpoint_of(&self, manifest: &Manifest) -> PathBuf {
-        let beside = || self.pipeline.folder().join(".tidemill").join(&manifest.name);
-        self.checkpoint.clone().or_else(|| manifest.checkpoint.clone()).unwrap_or_else(beside)
+        self.checkpoint.clone().unwrap_or_else(|| place_of(manifest, self.pipeline.folder()))
+    }
+
+    /// A savepoint stays as it is, and a checkpoint that is there is not begun anew.
+    fn check_place(&self, checkpoint: &Path) -> Result<(), Failure> {
+        if Description::read(checkpoint)?.is_some() {
+            return Err(Failure::refused(format!(
+                "`{0}` is a savepoint, which stays as it is: start from it with --from {0}, and keep the checkpoint elsewhere",
+                checkpoint.display()
+            )));
+        }
+        match self.from {
+            Some(_) => check_new(checkpoint).map_err(|error| Failure::refused(error.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// Opens the checkpoint, or begins one where the savepoint stands.
+    fn open(&self, checkpoint: &Path) -> Result<(RedbStore, Option<Begun>), Failure> {
+        let Some(from) = &self.from else { return Ok((RedbStore::open(checkpoint)?, None)) };
+        let saved = Saved::open(from)?;
+        let (store, restored) = saved.restore(checkpoint)?;
+        let epoch = store.committed()?.map_or(Epoch::FIRST, |committed| committed.epoch);
+        screen::line(&match saved.description() {
+            Some(Description { pipeline, made_at, .. }) => {
+                format!("starting from a savepoint of `{pipeline}` after epoch {epoch}, made at {made_at}")
+            }
+            None => format!("starting from the checkpoint `{}` after epoch {epoch}", from.display()),
+        });
+        Ok((store, Some(Begun { checkpoint: restored, epoch })))
+    }
+
+    fn rename(&self, store: &mut RedbStore, prepared: &Prepared) -> Result<(), Failure> {
+        if self.rename_state.is_empty() {
+            return Ok(());
+        }
+        let todo = check_renames(store.committed()?.as_ref(), &prepared.plan, &self.rename_state)?;
+        store.rename_state(&todo)?;
+        todo.iter().for_each(|rename| screen::line(&format!("`{}` has the state of `{}` now", rename.to, rename.from)));
+        Ok(())
+    }
+
+    /// Why there was no start. Of a savepoint it is known which of the two is older, and what to do.
+    fn not_started(&self, error: RunError, restored: Option<Epoch>) -> Failure {
+        match (&error, &self.from, restored) {
+            (RunError::Unrecoverable { error, .. }, Some(from), Some(epoch)) => Failure::failed(format!(
+                "savepoint `{}` stands after epoch {epoch}, and sink `{sink}` does not: it holds the output of other epochs, and \
+                 rows would be missing or come twice; give the sink a new place, such as another `path`, or put its old place \
+                 back as it was after epoch {epoch}; no checkpoint was made",
+                from.display(),
+                sink = error.sink
+            )),
+            _ => error.into(),
+        }
+    }
+}
+
+/// A checkpoint that begins at a savepoint.
+struct Begun {
+    checkpoint: Unnamed,
+    epoch: Epoch,
+}
+
+fn rename(text: &str) -> Result<StateRename, String> {
+    match text.split_once('=') {
+        Some((from, to)) if !from.is_empty() && !to.is_empty() && from != to => {
+            Ok(StateRename { from: PartName::new(from), to: PartName::new(to) })
+        }
+        _ => Err("write OLD=NEW, the names of two parts".to_owned()),
     }
 }
 

@@ -98,29 +98,33 @@ impl GroupBucket {
 
     /// Merges partial results in, in their order.
     fn merge(&mut self, calls: &mut PluginCalls, input: &[RecordBatch]) -> Result<Touched, Failure> {
-        let mut touched: Vec<usize> = Vec::new();
-        let mut places: Vec<Vec<usize>> = Vec::with_capacity(input.len());
+        let (mut held, mut new): (Vec<usize>, Vec<usize>) = Default::default();
+        let mut groups_of: Vec<Vec<usize>> = Vec::with_capacity(input.len());
         for partial in input {
-            let mut groups = self.intern(partial)?;
-            for group in &mut groups {
-                let slot = &mut self.slots[*group];
+            let groups = self.intern(partial)?;
+            for &group in &groups {
+                let slot = &mut self.slots[group];
                 if slot.place == 0 {
-                    touched.push(*group);
-                    slot.place = touched.len() as u32;
+                    slot.place = 1;
+                    if slot.held { held.push(group) } else { new.push(group) }
                 }
-                *group = slot.place as usize - 1;
             }
-            places.push(groups);
+            groups_of.push(groups);
         }
+        // Accumulators take it that each group they are told of has had a value, unless this very merge says otherwise. So
+        // what was known goes in first, new groups are numbered as they come, and no merge is told of groups to come.
+        let mut told = held.len();
+        let touched = [held, new].concat();
+        touched.iter().zip(1..).for_each(|(&group, place)| self.slots[group].place = place);
         let mut folder = Folder::new(&self.group.fold)?;
-        // What was known of the touched groups goes in before anything new.
-        let held = touched.iter().enumerate().filter(|&(_, &group)| self.slots[group].held);
-        let (held_places, held): (Vec<usize>, Vec<usize>) = held.unzip();
-        if !held.is_empty() {
-            folder.merge(calls, &self.gather(&held)?, &held_places, touched.len())?;
+        if told > 0 {
+            let places: Vec<usize> = (0..told).collect();
+            folder.merge(calls, &self.gather(&touched[..told])?, &places, told)?;
         }
-        for (partial, places) in input.iter().zip(&places) {
-            folder.merge(calls, &partial.columns()[self.key_columns..], places, touched.len())?;
+        for (partial, groups) in input.iter().zip(&groups_of) {
+            let places: Vec<usize> = groups.iter().map(|&group| self.slots[group].place as usize - 1).collect();
+            told = places.iter().fold(told, |told, &place| told.max(place + 1));
+            folder.merge(calls, &partial.columns()[self.key_columns..], &places, told)?;
         }
         let states = folder.take_states()?;
         self.put(&touched, &states)?;

@@ -24,7 +24,7 @@ use crate::{
 
 pub(super) use distinct::stored_schema as distinct_schema;
 pub(super) use join::stored_schema as join_schema;
-pub(super) use update::stored_schema as update_schema;
+pub(super) use update::{decode_timers, stored_schema as update_schema};
 
 /// What an epoch asks of a bucket.
 pub(super) struct Work<'a> {

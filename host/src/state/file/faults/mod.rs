@@ -23,7 +23,7 @@ impl RedbStore {
     fn open_in(disk: &disk::SimDisk, dir: &Path) -> Result<Self, CheckpointError> {
         let path = dir.join(NAME);
         match open_in(disk, dir, &path) {
-            Ok(database) => Ok(RedbStore { database, path }),
+            Ok(database) => Ok(RedbStore { database: database.into(), path }),
             Err(failure) => Err(failure.at(&path)),
         }
     }

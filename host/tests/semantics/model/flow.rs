@@ -1,0 +1,202 @@
+//! What is known of the rows between two stages: their columns, which of these the watermark speaks of, and whether a row may
+//! be replaced by a later one.
+
+use super::pipeline::{Aggregate, END, Extent, Function, Gap, Group, Mode, Pipeline, START, Stage, WINDOW};
+
+/// Rows on their way.
+#[derive(Debug, Clone)]
+pub(crate) struct Flow {
+    pub(crate) columns: Vec<Column>,
+    /// The column whose times the watermark speaks of.
+    pub(crate) time: Option<usize>,
+    /// How late rows may be.
+    pub(crate) delay: i64,
+    pub(crate) finality: Finality,
+    /// Whether a row that was final may come once more.
+    pub(crate) fires_again: bool,
+    /// Whether it is known in which order they come.
+    pub(crate) in_order: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Time,
+    Number,
+    Text,
+}
+
+/// Whether rows are replaced by later ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finality {
+    /// Never.
+    Final,
+    /// Until the watermark closes them; `sessions` merge besides.
+    Closing { sessions: bool },
+    /// For ever.
+    Changing { sessions: bool },
+}
+
+/// What closes a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// The end of its window, and so much later.
+    End(i64),
+    /// The time in a column of its key.
+    Key(usize),
+}
+
+impl Flow {
+    /// The rows of the sources together.
+    pub(crate) fn of_sources(pipeline: &Pipeline) -> Self {
+        let column = |(name, kind): (&str, Kind)| Column { name: name.to_owned(), kind };
+        Flow {
+            columns: [("ts", Kind::Time), ("key", Kind::Text), ("v", Kind::Number)].map(column).into(),
+            // What one input promises, a row of the other may break.
+            time: pipeline.inputs.iter().all(Option::is_some).then_some(0),
+            delay: pipeline.inputs[0].unwrap_or(0),
+            finality: Finality::Final,
+            fires_again: false,
+            in_order: true,
+        }
+    }
+
+    /// The rows before each stage, and behind the last. None when a stage speaks of columns that are not there.
+    pub(crate) fn known(pipeline: &Pipeline) -> Option<Vec<Self>> {
+        let mut flows = vec![Flow::of_sources(pipeline)];
+        for stage in &pipeline.stages {
+            let before = flows.last().expect("there is a first");
+            if !stage.columns().into_iter().all(|name| before.columns.iter().any(|column| column.name == name)) {
+                return None;
+            }
+            flows.push(before.behind(stage));
+        }
+        Some(flows)
+    }
+
+    /// The same of a pipeline that is known to be right.
+    pub(crate) fn all(pipeline: &Pipeline) -> Vec<Self> {
+        Flow::known(pipeline).expect("all columns are there")
+    }
+
+    /// The rows behind a stage.
+    pub(crate) fn behind(&self, stage: &Stage) -> Self {
+        match stage {
+            Stage::Above { watermark: Some(delay), .. } => Flow { time: Some(0), delay: *delay, ..self.clone() },
+            Stage::Above { watermark: None, .. } => self.clone(),
+            Stage::First { .. } => Flow { finality: Finality::Final, in_order: false, ..self.clone() },
+            Stage::Group(group) => self.behind_group(group),
+        }
+    }
+
+    fn behind_group(&self, group: &Group) -> Self {
+        let (is_windowed, sessions) = (group.is_windowed(), matches!(group.extent, Extent::Sessions { .. }));
+        let window = [START, END].into_iter().filter(|_| is_windowed);
+        let window = window.map(|name| Column { name: name.to_owned(), kind: Kind::Time });
+        let keys = group.by.iter().map(|name| self.columns[self.at(name)].clone());
+        let results = group.aggregates.iter().map(|aggregate| self.result_of(aggregate));
+        let closing = self.closing(group);
+        Flow {
+            columns: window.chain(keys).chain(results).collect(),
+            time: match closing {
+                // What a window tells is known when it ends.
+                Some(Closing::End(_)) => Some(1),
+                Some(Closing::Key(key)) => Some(key),
+                None => None,
+            },
+            delay: self.delay,
+            finality: match (&group.extent, closing) {
+                (Extent::Epoch | Extent::Epochs { .. }, _) => Finality::Final,
+                (_, Some(_)) => Finality::Closing { sessions },
+                (_, None) => Finality::Changing { sessions },
+            },
+            fires_again: group.lateness.is_some(),
+            in_order: false,
+        }
+    }
+
+    fn result_of(&self, aggregate: &Aggregate) -> Column {
+        let kind = match (aggregate.function, &aggregate.column) {
+            (Function::Min | Function::Max, Some(column)) => self.columns[self.at(column)].kind,
+            _ => Kind::Number,
+        };
+        Column { name: aggregate.name.clone(), kind }
+    }
+
+    /// What closes the groups of these rows, if anything does.
+    pub(crate) fn closing(&self, group: &Group) -> Option<Closing> {
+        match &group.extent {
+            Extent::All => {
+                let time = &self.columns[self.time?].name;
+                group.by.iter().position(|key| key == time).map(Closing::Key)
+            }
+            Extent::Epoch | Extent::Epochs { .. } => None,
+            Extent::Windows { on, .. } | Extent::Sessions { on, .. } => {
+                (self.time == Some(self.time_column(on))).then(|| Closing::End(group.lateness.unwrap_or(0)))
+            }
+        }
+    }
+
+    /// The place of a column.
+    pub(crate) fn at(&self, name: &str) -> usize {
+        let found = self.columns.iter().position(|column| column.name == name);
+        found.unwrap_or_else(|| panic!("a column {name} in {:?}", self.columns))
+    }
+
+    /// The place of the column in which the time that is asked for is.
+    pub(crate) fn time_column(&self, on: &str) -> usize {
+        self.at(time_name(on))
+    }
+
+    /// Whether each row counts once, for ever: only then may another stage take them.
+    pub(crate) fn are_facts(&self) -> bool {
+        !self.fires_again && !matches!(self.finality, Finality::Changing { .. })
+    }
+
+    /// The modes in which the rows can be had.
+    pub(crate) fn modes(&self) -> &'static [Mode] {
+        match self.finality {
+            Finality::Final => &[Mode::Append, Mode::Update],
+            Finality::Closing { sessions: false } => &[Mode::Append, Mode::Update, Mode::Complete],
+            Finality::Closing { sessions: true } => &[Mode::Append, Mode::Complete],
+            Finality::Changing { sessions: false } => &[Mode::Update, Mode::Complete],
+            Finality::Changing { sessions: true } => &[Mode::Complete],
+        }
+    }
+}
+
+/// The name of the column in which the time that is asked for is.
+fn time_name(on: &str) -> &str {
+    if on == WINDOW { END } else { on }
+}
+
+impl Stage {
+    /// The columns it speaks of.
+    fn columns(&self) -> Vec<&str> {
+        let group = match self {
+            Stage::Above { .. } => return vec!["v"],
+            Stage::First { by, .. } => return by.iter().map(String::as_str).collect(),
+            Stage::Group(group) => group,
+        };
+        let aggregated = group.aggregates.iter().filter_map(|aggregate| aggregate.column.as_deref());
+        let mut columns: Vec<&str> = group.by.iter().map(String::as_str).chain(aggregated).collect();
+        match &group.extent {
+            Extent::All | Extent::Epoch | Extent::Epochs { .. } => {}
+            Extent::Windows { on, .. } | Extent::Sessions { on, gap: Gap::Fixed(_) } => columns.push(time_name(on)),
+            Extent::Sessions { on, gap: Gap::Of(gap) } => columns.extend([time_name(on), gap]),
+        }
+        columns
+    }
+}
+
+impl Group {
+    /// Whether the window is among the columns of the result.
+    pub(crate) fn is_windowed(&self) -> bool {
+        matches!(self.extent, Extent::Windows { .. } | Extent::Sessions { .. })
+    }
+}

@@ -1,0 +1,291 @@
+//! Pipelines and inputs made at random: small numbers, so that rows meet in windows, sessions and keys, and come late.
+
+use super::{
+    numbers::Numbers,
+    script::{Script, Step},
+};
+use crate::model::{
+    Aggregate, END, Extent, Finality, Flow, Function, Gap, Group, Kind, Mode, Part, Pipeline, Row, START, Stage,
+    Trigger, Value, WINDOW,
+};
+
+const SECOND: i64 = 1_000_000;
+const MILLISECOND: i64 = 1_000;
+
+/// One in so many scripts has so many rows that workers share the buckets of a stage out.
+const BIG: usize = 250;
+
+/// One in so many has so many epochs that a bucket's changes pile up in the checkpoint and are written anew.
+const LONG: usize = 40;
+
+/// A pipeline and what comes in.
+pub(super) fn script(numbers: &mut Numbers) -> Script {
+    let pipeline = pipeline(numbers);
+    let steps = steps(numbers, &pipeline);
+    Script { pipeline, steps }
+}
+
+fn pipeline(numbers: &mut Numbers) -> Pipeline {
+    let delays = [0, 500 * MILLISECOND, SECOND, 2 * SECOND, 5 * SECOND, 10 * SECOND, 30 * SECOND];
+    let count = if numbers.percent(30) { 2 } else { 1 };
+    let mut pipeline = Pipeline {
+        trigger: numbers.pick(&[
+            Trigger::Continuous,
+            Trigger::Continuous,
+            Trigger::Continuous,
+            Trigger::Continuous,
+            Trigger::Continuous,
+            Trigger::Continuous,
+            Trigger::Every,
+            Trigger::Once,
+        ]),
+        max_files: numbers.percent(15).then(|| 1 + numbers.below(3)),
+        inputs: (0..count).map(|_| numbers.percent(93).then(|| numbers.pick(&delays))).collect(),
+        fastest: count == 2 && numbers.percent(30),
+        remembers: numbers.percent(40),
+        stages: Vec::new(),
+        mode: Mode::Append,
+        also: None,
+        looks_at_late: false,
+        columns: Vec::new(),
+    };
+    if pipeline.trigger != Trigger::Continuous {
+        // Once takes everything there is, and between two ticks it is the source's affair with what it fills up.
+        pipeline.max_files = None;
+    }
+    if numbers.percent(15) {
+        let watermark = numbers.percent(40).then(|| numbers.pick(&delays));
+        if watermark.is_some() && numbers.percent(70) {
+            pipeline.inputs.fill(None);
+        }
+        pipeline.stages.push(Stage::Above { limit: numbers.between(-2, 4), watermark });
+    }
+    let keyed_stages = numbers.pick(&[1, 1, 1, 2, 2, 3]);
+    for number in 0..keyed_stages {
+        let flow = Flow::all(&pipeline).pop().expect("there is a first");
+        if !flow.are_facts() || !pipeline.columns.is_empty() {
+            break;
+        }
+        let stage =
+            if numbers.percent(30) { first(numbers, &mut pipeline, &flow) } else { group(numbers, &flow, number) };
+        pipeline.stages.push(stage);
+    }
+    let flows = Flow::all(&pipeline);
+    let [.., before, behind] = flows.as_slice() else { unreachable!("there is a stage") };
+    pipeline.mode = numbers.pick(behind.modes());
+    if numbers.percent(20) {
+        // What a watermark closes cannot be kept for ever for another sink.
+        let closes = !matches!(behind.finality, Finality::Changing { .. });
+        let goes_with = |mode: &Mode| !closes || (*mode == Mode::Complete) == (pipeline.mode == Mode::Complete);
+        let modes: Vec<Mode> = behind.modes().iter().copied().filter(goes_with).collect();
+        pipeline.also = Some(numbers.pick(&modes));
+    }
+    let drops_late = match pipeline.stages.last() {
+        Some(Stage::Group(group)) => before.closing(group).is_some(),
+        _ => before.time.is_some(),
+    };
+    if drops_late && pipeline.columns.is_empty() {
+        pipeline.looks_at_late = numbers.percent(6);
+    }
+    pipeline
+}
+
+/// The first row of each key. Where it is not for a rule to say which row is the first, all columns are the key, or those that
+/// tell rows apart, or only the key is looked at.
+fn first(numbers: &mut Numbers, pipeline: &mut Pipeline, flow: &Flow) -> Stage {
+    let names: Vec<String> = flow.columns.iter().map(|column| column.name.clone()).collect();
+    let identity = pipeline.stages.last().map(identity).unwrap_or_default();
+    let choice = numbers.below(3);
+    let by = match choice {
+        _ if flow.in_order => some(numbers, &names, names.len()),
+        0 if !identity.is_empty() => identity,
+        1 => {
+            pipeline.columns = vec![numbers.pick(&names)];
+            pipeline.columns.clone()
+        }
+        _ => Vec::new(),
+    };
+    let within_watermark = flow.time.is_some() && pipeline.columns.is_empty() && numbers.percent(35);
+    if within_watermark {
+        // With two delays it would not be for a rule to say which one counts.
+        if let [Some(delay), Some(_)] = pipeline.inputs[..] {
+            pipeline.inputs.fill(Some(delay));
+        }
+    }
+    Stage::First { by, within_watermark }
+}
+
+/// The columns that tell the rows of a stage apart, when all of its columns need not be looked at.
+pub(super) fn identity(stage: &Stage) -> Vec<String> {
+    match stage {
+        Stage::Group(group) => {
+            let window = [START, END].into_iter().filter(|_| group.is_windowed());
+            window.map(str::to_owned).chain(group.by.clone()).collect()
+        }
+        Stage::Above { .. } | Stage::First { .. } => Vec::new(),
+    }
+}
+
+/// Up to so many of these, in their order.
+fn some(numbers: &mut Numbers, from: &[String], most: usize) -> Vec<String> {
+    let count = numbers.below(most + 1);
+    let mut left = from.to_vec();
+    while left.len() > count {
+        left.remove(numbers.below(left.len()));
+    }
+    left
+}
+
+fn group(numbers: &mut Numbers, flow: &Flow, number: usize) -> Stage {
+    let of_kind = |kinds: &[Kind]| -> Vec<String> {
+        let columns = flow.columns.iter().filter(|column| kinds.contains(&column.kind));
+        columns.map(|column| column.name.clone()).collect()
+    };
+    let plain = of_kind(&[Kind::Number, Kind::Text]);
+    let numeric = of_kind(&[Kind::Number]);
+    let times = of_kind(&[Kind::Time]);
+    let mut on: Vec<String> = times.iter().filter(|name| !name.starts_with(WINDOW)).cloned().collect();
+    if times.iter().any(|name| name == END) {
+        on.push(WINDOW.to_owned());
+    }
+    // Mostly that of which the watermark speaks.
+    if let Some(time) = flow.time
+        && numbers.percent(85)
+    {
+        let time = &flow.columns[time].name;
+        on = vec![if time == END { WINDOW.to_owned() } else { time.clone() }];
+    }
+    let durations = [SECOND, 2 * SECOND, 3 * SECOND, 5 * SECOND, 10 * SECOND, 20 * SECOND, 700 * MILLISECOND];
+    let mut by = some(numbers, &plain, 2);
+    by.truncate(2);
+    let extent = match numbers.below(100) {
+        0..45 if !on.is_empty() => {
+            let size = numbers.pick(&durations);
+            let slide = if numbers.percent(50) { size } else { numbers.pick(&durations).min(size) };
+            let offset = if numbers.percent(60) { 0 } else { numbers.between(-15_000, 15_000) * MILLISECOND };
+            Extent::Windows { on: numbers.pick(&on), size, slide, offset }
+        }
+        45..70 if !on.is_empty() && !plain.is_empty() => {
+            if by.is_empty() {
+                by = vec![numbers.pick(&plain)];
+            }
+            let gap = match numbers.percent(20) && !numeric.is_empty() {
+                true => Gap::Of(numbers.pick(&numeric)),
+                false => Gap::Fixed(numbers.pick(&durations)),
+            };
+            Extent::Sessions { on: numbers.pick(&on), gap }
+        }
+        70..77 => Extent::Epoch,
+        77..85 => {
+            let size = numbers.between(1, 5) as u64;
+            Extent::Epochs { size, slide: numbers.between(1, size as i64) as u64 }
+        }
+        _ => Extent::All,
+    };
+    if !matches!(extent, Extent::Windows { .. } | Extent::Sessions { .. }) && !times.is_empty() && numbers.percent(55) {
+        by.extend(some(numbers, &times, 2));
+    }
+    let mut group = Group { by, extent, lateness: None, aggregates: aggregates(numbers, flow, number) };
+    if group.is_windowed() && flow.closing(&group).is_some() && numbers.percent(25) {
+        group.lateness = Some(numbers.pick(&durations));
+    }
+    Stage::Group(group)
+}
+
+fn aggregates(numbers: &mut Numbers, flow: &Flow, number: usize) -> Vec<Aggregate> {
+    let count = 1 + numbers.below(3);
+    let aggregate = |at| {
+        let function = numbers.pick(&[Function::Count, Function::Sum, Function::Min, Function::Max]);
+        let column = match function {
+            Function::Count if numbers.percent(60) => None,
+            Function::Sum => {
+                let numeric: Vec<_> = flow.columns.iter().filter(|column| column.kind == Kind::Number).collect();
+                (!numeric.is_empty()).then(|| numbers.pick(&numeric).name.clone())
+            }
+            _ => Some(numbers.pick(&flow.columns).name),
+        };
+        let function = if column.is_none() { Function::Count } else { function };
+        Aggregate { name: format!("x{}{at}", number + 1), function, column }
+    };
+    (0..count).map(aggregate).collect()
+}
+
+/// How the rows of a script are.
+struct Input {
+    /// Seconds since 1970.
+    start: i64,
+    /// Seconds from step to step.
+    drift: i64,
+    /// How many seconds rows may be behind.
+    disorder: i64,
+    /// What times are multiples of.
+    resolution: i64,
+    keys: Vec<String>,
+    nulls: usize,
+    most_rows: usize,
+    most_files: usize,
+}
+
+fn steps(numbers: &mut Numbers, pipeline: &Pipeline) -> Vec<Step> {
+    let big = numbers.below(BIG) == 0;
+    let long = !big && numbers.below(LONG) == 0;
+    let keys = if big { 4_000 } else { numbers.pick(&[1, 2, 5, 30, 300]) };
+    let name = |key: usize| match key {
+        0 => String::new(),
+        1 => "a".to_owned(),
+        2 => "ab".to_owned(),
+        3 => "a key that is longer than most".to_owned(),
+        _ => format!("k{key}"),
+    };
+    let input = Input {
+        start: numbers.pick(&[0, 0, 3, 100, 5_000, 1_700_000_000, -30, -100_000]),
+        drift: numbers.pick(&[0, 1, 3, 10, 25]),
+        disorder: numbers.pick(&[0, 2, 8, 20, 60]),
+        resolution: numbers.pick(&[SECOND, SECOND, SECOND, SECOND, 100 * MILLISECOND, 1]),
+        keys: (0..keys).map(name).collect(),
+        nulls: numbers.pick(&[0, 5, 20]),
+        most_rows: match (big, long) {
+            (true, _) => 3_500,
+            (_, true) => 4,
+            _ => numbers.pick(&[2, 5, 15, 40]),
+        },
+        most_files: numbers.pick(&[1, 2, 4]),
+    };
+    let restarts = numbers.pick(&[0, 15, 40]);
+    let losses = numbers.pick(&[0, 0, 12]);
+    let mut clock = input.start;
+    let mut steps = Vec::new();
+    let count = match (big, long) {
+        (true, _) => 3,
+        (_, true) => 40,
+        _ => 2 + numbers.below(8),
+    };
+    for _ in 0..count {
+        clock += numbers.between(0, 2 * input.drift);
+        let is_empty = numbers.percent(15);
+        let mut files_of = |_| match is_empty {
+            true => Vec::new(),
+            false => (0..numbers.below(input.most_files + 1)).map(|_| file(numbers, &input, clock, big)).collect(),
+        };
+        let files = (0..pipeline.inputs.len()).map(&mut files_of).collect();
+        steps.push(Step { files, restart: numbers.percent(restarts), lose_commit: numbers.percent(losses) });
+    }
+    steps
+}
+
+fn file(numbers: &mut Numbers, input: &Input, clock: i64, big: bool) -> Part {
+    let rows = if big { input.most_rows } else { numbers.below(input.most_rows + 1) };
+    (0..rows).map(|_| row(numbers, input, clock)).collect()
+}
+
+fn row(numbers: &mut Numbers, input: &Input, clock: i64) -> Row {
+    let ahead = if numbers.percent(1) { 100 } else { 0 };
+    let time = (clock + ahead - numbers.between(0, input.disorder)) * SECOND;
+    let time = time + numbers.between(0, (SECOND / input.resolution) - 1) * input.resolution;
+    let mut or_null = |value, nulls| if numbers.percent(nulls) { Value::Null } else { value };
+    let time = or_null(Value::Time(time), input.nulls);
+    let key = numbers.pick(&input.keys);
+    let number = numbers.between(-3, 20);
+    let mut or_null = |value| if numbers.percent(input.nulls / 2) { Value::Null } else { value };
+    vec![time, or_null(Value::Text(key)), or_null(Value::Number(number))]
+}
