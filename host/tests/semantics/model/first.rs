@@ -1,6 +1,6 @@
 //! The first row of each key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::{
     Now, Part, Passed,
@@ -58,8 +58,8 @@ impl Firsts {
                 Some(Forget::After(delay)) => time.map(|time| time + delay),
             };
             let key: Row = self.by.iter().map(|&column| row[column].clone()).collect();
-            if !self.seen.contains_key(&key) {
-                self.seen.insert(key, until);
+            if let Entry::Vacant(first) = self.seen.entry(key) {
+                first.insert(until);
                 rows.push(row.clone());
             }
         }

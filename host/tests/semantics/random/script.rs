@@ -87,7 +87,7 @@ impl Script {
                 state: Some(epoch.kept),
             };
             let files = SOURCES.into_iter().zip(&step.files).map(|(source, files)| {
-                let rows_of = |file: &Part| file.iter().map(|row| json(row)).collect::<Vec<_>>();
+                let rows_of = |file: &Part| file.iter().map(json).collect::<Vec<_>>();
                 (source.to_owned(), files.iter().map(rows_of).collect())
             });
             case.steps.push(StepOfCase {
