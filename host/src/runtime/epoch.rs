@@ -4,6 +4,7 @@ use arrow::compute::concat_batches;
 
 use super::{
     Durations, EventTimeProgress, Pipeline, Progress, RunError, SinkProgress, SourceProgress, StateProgress,
+    crash_point::CrashPoint,
     gathered::{Gathered, Keys},
     progress::offset_json,
     receiver::{SplitReceiver, Taken},
@@ -50,6 +51,7 @@ impl Pipeline {
                 plan
             }
         };
+        CrashPoint::EpochPlanned.reached(plan.epoch);
         let write = vec![SinkAction::Write; self.sinks.len()];
         self.run_planned(&plan, &write, durations, started).map(Some)
     }
@@ -149,6 +151,7 @@ impl Pipeline {
         let mut gathered = Gathered::new(plan.epoch, actions);
         let ran = self.begin_sinks(&gathered).and_then(|()| {
             self.read_sources(plan, &mut gathered)?;
+            CrashPoint::RowsRead.reached(plan.epoch);
             let chunks = self.run_barriers(plan, &mut gathered)?;
             gathered.report_dead_letters();
             Ok((chunks, self.advance(plan, &gathered)?))
@@ -162,7 +165,9 @@ impl Pipeline {
         };
         durations.add_batch = self.millis_since(before);
         let before = self.environment.clock.elapsed();
+        CrashPoint::BeforeSinkCommit.reached(plan.epoch);
         self.commit_sinks(plan, &gathered)?;
+        CrashPoint::SinkCommitted.reached(plan.epoch);
         durations.commit_sinks = self.millis_since(before);
         // What a source has to say now concerns the next epoch; this one is committed first.
         let (next, source_error) = match self.plan_ahead(plan, &watermarks) {
@@ -171,8 +176,10 @@ impl Pipeline {
         };
         let before = self.environment.clock.elapsed();
         self.store.commit(&self.committed(plan, &watermarks), &plan.ranges, &chunks, next.as_ref())?;
+        CrashPoint::StateCommitted.reached(plan.epoch);
         durations.commit_offsets = self.millis_since(before);
         self.acknowledge(plan)?;
+        CrashPoint::Acknowledged.reached(plan.epoch);
         self.next = plan.epoch.next();
         (self.watermarks, self.closed) = (watermarks, plan.watermarks.closed);
         self.planned = next;
@@ -304,6 +311,9 @@ impl Pipeline {
     fn commit_sinks(&mut self, plan: &EpochPlan, gathered: &Gathered) -> Result<(), RunError> {
         for (at, (sink, node)) in self.sinks.iter_mut().zip(&self.prepared.plan.sinks).enumerate() {
             if gathered.writes(at) {
+                if at > 0 {
+                    CrashPoint::BetweenSinkCommits.reached(plan.epoch);
+                }
                 let committed = sink.commit(plan.permit());
                 committed.map_err(|error| RunError::Sink { part: node.name.clone(), error })?;
             }

@@ -6,6 +6,7 @@
 
 mod clock;
 mod control;
+mod crash_point;
 mod driver;
 mod epoch;
 mod gathered;

@@ -8,7 +8,9 @@ use std::{
     sync::{Arc, atomic::AtomicUsize},
 };
 
-use super::{Environment, Pipeline, Prepared, RunError, layouts::check_layouts, tables::Tables};
+use super::{
+    Environment, Pipeline, Prepared, RunError, crash_point::CrashPoint, layouts::check_layouts, tables::Tables,
+};
 use crate::{
     checkpoint::{Committed, EpochPlan, EventTimes, Recovery, SinkAction, decide},
     manifest::{SinkSpec, SourceSpec, Trigger},
@@ -283,6 +285,7 @@ fn recover(
         let marker = if is_new && marker == Marker::Nothing { Marker::Unknown } else { marker };
         markers.push((node.name.clone(), marker));
     }
+    CrashPoint::RecoveredSinks.reached(committed.map_or(Epoch::FIRST, |committed| committed.epoch.next()));
     let plan = store.plan()?;
     if let Some(plan) = &plan {
         report_other_modules(plan, wanted);
@@ -291,7 +294,10 @@ fn recover(
     let unrecoverable = |error| RunError::Unrecoverable { error, checkpoint: environment.checkpoint.clone() };
     Ok(match decision.map_err(unrecoverable)? {
         Recovery::Fresh { next } => (next, None),
-        Recovery::Rerun { epoch, sinks } => (epoch, plan.map(|plan| InFlight { plan, sinks })),
+        Recovery::Rerun { epoch, sinks } => {
+            CrashPoint::RerunPlanned.reached(epoch);
+            (epoch, plan.map(|plan| InFlight { plan, sinks }))
+        }
     })
 }
 

@@ -34,7 +34,7 @@ fn assert_one_error(run: &Finished, function: &str, phrase: &str) {
 fn a_row_that_a_function_stumbles_over_is_set_aside() {
     let cases = [
         ("panics", "this row is beyond me"),
-        ("loops", "did not come back within 100ms; raise limits.call_timeout"),
+        ("loops", "did not come back within 500ms; raise limits.call_timeout"),
         ("hoards", "of memory where limits.memory allows 32 MiB"),
         ("overflows", "call stack exhausted"),
         ("exits", "exit status 1"),

@@ -9,7 +9,7 @@ pub(super) fn misbehaving(stage: &str) -> Folder {
         r#"
         name = "misbehaving"
         trigger = "available-now"
-        limits = {{ call_timeout = "100ms", memory = "32MiB" }}
+        limits = {{ call_timeout = "500ms", memory = "32MiB" }}
 
         [plugins.guest]
         path = "{plugin}"

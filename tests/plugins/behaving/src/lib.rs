@@ -119,4 +119,32 @@ fn sum_alone(_from_version: u32, state: &[u8]) -> Result<Known, String> {
     Ok(Known { length: tidemill_sdk::decode_state(state)?, over: Timestamp::default() })
 }
 
-plugin!(tokenize, measure, double, longer, Longest, route, add_up);
+/// A sum and the word it is of.
+#[derive(Row)]
+struct Sum<'a> {
+    word: &'a str,
+    sum: i64,
+}
+
+/// Adds up the lengths of a word, as `add_up` does, by event time alone: what comes out depends on the rows and not on when
+/// they are read. Tells the sum after each change, and once more when the word is over.
+#[keyed_state]
+fn sum_until_over(
+    word: Word<'_>,
+    known: Option<Known>,
+    lengths: Rows<Length>,
+    ctx: &mut KeyContext<Sum<'_>>,
+) -> Option<Known> {
+    let known = known.unwrap_or_default();
+    let sum = known.length + lengths.iter().map(|row| row.length).sum::<i64>();
+    ctx.emit(Sum { word: word.word, sum });
+    if lengths.is_empty() {
+        return None;
+    }
+    ctx.cancel(Timer::EventTime(known.over));
+    let over = ctx.watermark().unwrap_or_default() + Duration::from_secs(60);
+    ctx.set(Timer::EventTime(over));
+    Some(Known { length: sum, over })
+}
+
+plugin!(tokenize, measure, double, longer, Longest, route, add_up, sum_until_over);

@@ -1,0 +1,143 @@
+//! A case: a folder with a pipeline and what is said of its input.
+
+use std::{
+    fs::{self, File},
+    time::{Duration, Instant, SystemTime},
+};
+
+use serde_json::{Value, json};
+use tidemill_tests::{Folder, plugin, repository};
+
+use super::{
+    input::Input,
+    kill::{Point, run},
+    output::Output,
+};
+
+/// A pipeline and its input.
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pipeline: String,
+    input: Input,
+    /// How many sinks it has.
+    pub(crate) sinks: u64,
+}
+
+/// What a run that nothing disturbs makes of a case.
+pub(crate) struct Reference {
+    /// How many epochs it takes.
+    pub(crate) epochs: u64,
+    /// How long it takes.
+    pub(crate) took: Duration,
+    /// What is in the folders of its sinks.
+    output: Output,
+    /// What is in them after one more file, and what the last epoch told.
+    closed: (Output, Value),
+}
+
+/// All of them.
+pub(crate) fn cases() -> Vec<Case> {
+    let folder = repository().join("tests/tests/crashes/cases");
+    let entries = fs::read_dir(&folder).expect("the cases lie beside the suite");
+    let mut cases: Vec<Case> = entries
+        .map(|entry| {
+            let path = entry.expect("a folder can be listed").path();
+            let read = |name: &str| fs::read_to_string(path.join(name)).expect("a case has a pipeline and an input");
+            let name = path.file_name().and_then(|name| name.to_str()).expect("a case has a name").to_owned();
+            let mut pipeline = read("pipeline.toml");
+            if pipeline.contains("PLUGINS/behaving.wasm") {
+                let built = plugin("behaving").to_str().expect("a path of the repository is text");
+                pipeline = pipeline.replace("PLUGINS/behaving.wasm", built);
+            }
+            let sinks = pipeline.matches("[sinks.").count() as u64;
+            Case { name, pipeline, input: Input::read(&read("input.toml")), sinks }
+        })
+        .collect();
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    cases
+}
+
+impl Case {
+    /// A folder with the pipeline and all of its input but the last file.
+    pub(crate) fn folder(&self) -> Folder {
+        let folder = Folder::with(&self.pipeline);
+        for (name, files) in &self.input.files {
+            (0..*files).for_each(|file| self.add(&folder, name, file));
+        }
+        folder
+    }
+
+    fn add(&self, folder: &Folder, name: &str, file: u64) {
+        let path = format!("{name}/{file:03}.jsonl");
+        folder.write(&path, self.input.file(name, file));
+        // Files are read in the order of their times; a clock that is set back must not change it.
+        let written = File::options().append(true).open(folder.path(&path)).expect("it has just been written");
+        let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + file);
+        written.set_modified(modified).expect("the file is ours");
+    }
+
+    /// Whether its epochs come to this point at all.
+    pub(crate) fn comes_to(&self, point: Point) -> bool {
+        self.sinks > 1 || point != Point::BetweenSinkCommits
+    }
+
+    /// Runs it undisturbed.
+    #[expect(clippy::disallowed_methods, reason = "instants to kill at are chosen from the real time it takes")]
+    pub(crate) fn reference(&self) -> Result<Reference, String> {
+        let folder = self.folder();
+        let started = Instant::now();
+        let epochs = report(&folder)?.0.len() as u64;
+        let took = started.elapsed();
+        let output = Output::of(&folder);
+        let closed = self.close(&folder)?;
+        // What is never written cannot be wrong.
+        for (which, output) in [("all its files", &output), ("the last one", &closed.0)] {
+            if let Some(sink) = output.sinks_without_rows().first() {
+                return Err(format!("after {which}, sink folder {sink} of the undisturbed run has no rows"));
+            }
+        }
+        if output.sinks() != self.pipeline.matches(r#"path = "out/"#).count() || closed.0 == output {
+            return Err("a sink of the undisturbed run has no folder in `out`, or the last file changes nothing".into());
+        }
+        Ok(Reference { epochs, took, output, closed })
+    }
+
+    /// Compares a run that was killed, and has come to its end, with one that was not.
+    pub(crate) fn compare(&self, folder: &Folder, reference: &Reference) -> Result<(), String> {
+        reference.output.first_difference(&Output::of(folder)).map_or(Ok(()), Err)?;
+        let (output, told) = self.close(folder)?;
+        let state = |difference| format!("with one more file, {difference}");
+        reference.closed.0.first_difference(&output).map_or(Ok(()), Err).map_err(state)?;
+        if reference.closed.1 != told {
+            return Err(state(format!("the last epoch says {told} and not {}", reference.closed.1)));
+        }
+        Ok(())
+    }
+
+    /// Reads the last file. Returns the output, and what was told: how many keys are left in the state, and what a console shows.
+    fn close(&self, folder: &Folder) -> Result<(Output, Value), String> {
+        self.input.files.iter().for_each(|(name, _)| self.add(folder, name, self.input.last()));
+        let (epochs, shown) = report(folder)?;
+        let last = epochs.last().ok_or("the last file made no epoch")?;
+        let mut told =
+            json!({ "batchId": last["batchId"], "watermark": last["eventTime"]["watermark"], "shown": shown });
+        for state in last["stateOperators"].as_array().into_iter().flatten() {
+            let operator = state["operatorName"].as_str().ok_or("a stage has a name")?;
+            told[operator] = state["numRowsTotal"].clone();
+        }
+        Ok((Output::of(folder), told))
+    }
+}
+
+/// Runs what is left. Returns the report of each epoch, and the lines between them: what a console shows.
+fn report(folder: &Folder) -> Result<(Vec<Value>, Vec<String>), String> {
+    let (_, stdout) = run(&mut folder.command(["run", "pipeline.toml", "--progress", "json"]), None)?;
+    let (mut epochs, mut shown) = (Vec::new(), Vec::new());
+    for line in stdout.lines() {
+        match serde_json::from_str(line) {
+            Ok(epoch) => epochs.push(epoch),
+            Err(_) => shown.push(line.to_owned()),
+        }
+    }
+    Ok((epochs, shown))
+}
