@@ -3,7 +3,8 @@
 //! A case is a folder in `cases`: a pipeline, and what is said of its input. Files come one an epoch, so epochs are the same in
 //! every run, and nothing in the output depends on the clock. A run that nothing disturbs is the reference; others are
 //! killed, started and killed again until they have come to the end, with another number of workers each time. Then everything
-//! in the folders of the sinks must be the same, byte for byte, and so must be what one more file makes of the state.
+//! in the folders of the sinks must be the same, byte for byte, and the state row by row; and so it must be after one more file,
+//! with which all that is open is closed.
 //!
 //! `TIDEMILL_CRASHES=1000` makes it 1,000 kills, `TIDEMILL_CRASH_SEED` other ones.
 

@@ -1,4 +1,4 @@
-//! Everything in the folders of a case's sinks, to be compared byte for byte.
+//! What comes of a case, to be compared byte for byte: everything in the folders of its sinks, and what is noted beside it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,7 @@ use std::{
 
 use tidemill_tests::Folder;
 
-/// Files by their path in `out`: parts, manifests, locks, and whatever should not be there.
+/// Files by their path in `out`: parts, manifests, locks, and whatever should not be there. Notes by a name without a folder.
 #[derive(PartialEq)]
 pub(crate) struct Output(BTreeMap<String, Vec<u8>>);
 
@@ -39,6 +39,12 @@ impl Output {
         Output(files)
     }
 
+    /// With a note beside the files.
+    pub(crate) fn with(mut self, name: &str, note: String) -> Self {
+        self.0.insert(name.to_owned(), note.into_bytes());
+        self
+    }
+
     /// How many folders of sinks there are.
     pub(crate) fn sinks(&self) -> usize {
         self.folders().len()
@@ -54,9 +60,9 @@ impl Output {
     pub(crate) fn first_difference(&self, other: &Output) -> Option<String> {
         let names: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
         names.into_iter().find_map(|name| match (self.0.get(name), other.0.get(name)) {
-            (Some(_), None) => Some(format!("out/{name} is missing")),
-            (None, Some(_)) => Some(format!("out/{name} is there and should not be")),
-            (Some(expected), Some(found)) => Some(format!("out/{name} differs {}", place(expected, found)?)),
+            (Some(_), None) => Some(format!("`{name}` is missing")),
+            (None, Some(_)) => Some(format!("`{name}` is there and should not be")),
+            (Some(expected), Some(found)) => Some(format!("`{name}` differs {}", place(expected, found)?)),
             (None, None) => None,
         })
     }
@@ -80,7 +86,7 @@ impl Output {
     }
 
     fn folders(&self) -> BTreeSet<&str> {
-        self.0.keys().filter_map(|name| name.split('/').next()).collect()
+        self.0.keys().filter_map(|name| Some(name.split_once('/')?.0)).collect()
     }
 
     /// The parts of a sink: what follows `part-`, and what they hold.
