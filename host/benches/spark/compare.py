@@ -33,6 +33,8 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 WORK = TARGET / "bench-data" / "spark"
 # How many differences are shown.
 SHOWN = 5
+# Longer than any job takes: Spark without memory may go on for ever without coming to an end.
+LONGEST_JOB = 30 * 60
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,10 @@ def run_spark(python: Path, job: Job, files: str, folder: Path, rounds: int) -> 
     log = WORK / "spark.log"
     with log.open("w") as errors:
         command = [python, HERE / "spark_jobs.py", json.dumps(task)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        try:
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, text=True, timeout=LONGEST_JOB)
+        except subprocess.TimeoutExpired:
+            sys.exit(f"Spark has not finished within {LONGEST_JOB // 60} minutes; what it said is in {log}")
     if done.returncode != 0:
         sys.exit(f"Spark failed with {done.returncode}; what it said is in {log}")
     told = json.loads(done.stdout.splitlines()[-1])

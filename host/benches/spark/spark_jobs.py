@@ -80,6 +80,8 @@ def run(spark: SparkSession, task: dict, folder: Path, keep: bool) -> float:
 def main() -> None:
     task = json.loads(sys.argv[1])
     settings = {
+        # With the gigabyte that is Spark's default, the second run of the word count ends in an OutOfMemoryError.
+        "spark.driver.memory": "4g",
         "spark.sql.shuffle.partitions": "2",
         "spark.sql.session.timeZone": "UTC",
         "spark.ui.enabled": "false",

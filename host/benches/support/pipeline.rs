@@ -6,7 +6,9 @@ use tidemill::{
     manifest,
     model::Epoch,
     ports::{Clock, PluginLoader},
-    runtime::{Control, Environment, Observer, Pipeline, Prepared, Preparer, Progress, RunError, SystemClock, drive},
+    runtime::{
+        Control, Decisions, Environment, Observer, Pipeline, Prepared, Preparer, Progress, RunError, SystemClock, drive,
+    },
     sink::MemoryTables,
     state::RedbStore,
     wasm::Loader,
@@ -49,7 +51,8 @@ pub(crate) fn environment(clock: Arc<dyn Clock>, checkpoint: &Path) -> Environme
 /// Starts a pipeline from where its checkpoint stands.
 pub(crate) fn start(environment: Environment, prepared: Prepared) -> Pipeline {
     let store = RedbStore::open(&environment.checkpoint).unwrap_or_else(|error| panic!("{error}"));
-    Pipeline::start(environment, Box::new(store), prepared).unwrap_or_else(|error| panic!("{error}"))
+    Pipeline::start(environment, Box::new(store), prepared, &Decisions::default())
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// What a run has left.

@@ -28,7 +28,7 @@ pub struct EpochPlan {
     pub watermarks: EpochWatermarks,
     /// Where its random numbers start.
     pub seed: u64,
-    /// The manifest it runs under.
+    /// What the manifest it runs under means for its rows.
     pub manifest: Digest,
     /// The module of each plugin it runs with.
     pub modules: Vec<(String, Digest)>,
@@ -45,12 +45,12 @@ pub struct Committed {
     pub batch_time: ProcessingTime,
     /// How far event time was complete for it, and is for the next epoch.
     pub event_time: EventTimes,
-    /// The manifest it ran under.
+    /// What the manifest it ran under meant for its rows.
     pub manifest: Digest,
     /// The module of each plugin it ran with.
     pub modules: Vec<(String, Digest)>,
-    /// The sinks that committed it: one that is not among them is new, and cannot know of it.
-    pub sinks: Vec<PartName>,
+    /// The sinks that committed it, and the place of each: one that is not among them is new, and cannot know of it.
+    pub sinks: Vec<(PartName, String)>,
     /// How the state of each keyed stage is laid out: state that no longer fits is refused, not misread.
     pub layouts: Vec<(PartName, StateLayout)>,
 }
@@ -75,6 +75,8 @@ pub struct StateLayout {
     pub key: String,
     /// What is kept for each key: `count(*)`, or `words.add version 1`.
     pub value: String,
+    /// The columns of aggregates: `sum(x)` keeps another of floats than of integers. Empty where `value` says it all.
+    pub columns: String,
 }
 
 impl EpochPlan {

@@ -106,6 +106,11 @@ impl ScalarExpr {
         self.columns.first().copied().filter(|_| self.plain)
     }
 
+    /// Whether it asks for the time.
+    pub fn is_timed(&self) -> bool {
+        self.timed.is_some()
+    }
+
     /// Sets what `now()` is.
     pub fn set_batch_time(&mut self, now: ProcessingTime) -> Result<(), ExprError> {
         if let Some(timed) = &self.timed {

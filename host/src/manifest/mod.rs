@@ -7,6 +7,7 @@ mod connector;
 mod diagnostic;
 mod graph;
 mod join;
+mod meaning;
 mod overrides;
 mod parse;
 mod plugin;
@@ -25,7 +26,7 @@ use std::{fmt, ops::Range as Span, path::PathBuf, sync::Arc, time::Duration};
 use serde::Serialize;
 
 use crate::{
-    model::{DataType, PartName},
+    model::{DataType, Digest, PartName},
     watermark::Policy,
 };
 
@@ -65,6 +66,9 @@ pub struct Manifest {
     /// The text that all the spans point into.
     #[serde(skip)]
     pub source: Arc<SourceText>,
+    /// The identity of all it says that bears on the rows of an epoch.
+    #[serde(skip)]
+    pub meaning: Digest,
 }
 
 impl SourceSpec {

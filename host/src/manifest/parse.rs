@@ -7,11 +7,11 @@ use toml::de::DeTable;
 use super::{
     BadRows, Diagnostics, Limits, Manifest, Override, SourceText, Trigger, connector,
     graph::Graph,
-    join, plugin,
+    join, meaning, plugin,
     section::{Section, one_of},
     syntax, time, transform, value,
 };
-use crate::model::nearest;
+use crate::model::{Digest, nearest};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -46,6 +46,7 @@ pub fn parse_with(text: &str, file_name: &str, base: &Path, overrides: &[Overrid
     let order = graph.check(&mut problems);
     match manifest {
         Some(mut manifest) if problems.is_empty() => {
+            manifest.meaning = meaning::of(&table);
             manifest.transforms.sort_by_key(|transform| order.iter().position(|name| *name == transform.name.value));
             Ok(manifest)
         }
@@ -90,6 +91,7 @@ fn read(top: &mut Section<'_, '_>, base: &Path, source: &Arc<SourceText>, graph:
         transforms,
         sinks,
         source: Arc::clone(source),
+        meaning: Digest::of(&[]),
     })
 }
 

@@ -4,13 +4,16 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, BinaryArray, BinaryBuilder, RecordBatch, cast::AsArray},
-    compute::take,
+    array::{Array, ArrayRef, BinaryArray, BinaryBuilder, RecordBatch, UInt32Array, cast::AsArray},
+    compute::{concat_batches, take},
     datatypes::{DataType, Field},
 };
 use datafusion_expr::{EmitTo, GroupsAccumulator};
 
-use super::{Failure, PluginCalls};
+use super::{
+    Failure, PluginCalls,
+    pieces::{length, pieces},
+};
 use crate::{
     expr::AggregateExpr,
     plan::{Call, Fold},
@@ -123,8 +126,19 @@ pub(super) fn evaluate(fold: &Fold, calls: &mut PluginCalls, states: &[ArrayRef]
             Ok(results)
         }
         Fold::Reduce(call, _) => {
-            let finished = calls.instance(call.plugin).finish(call.used, states[0].as_binary::<i32>())?;
-            Ok(finished.columns().to_vec())
+            let states = states[0].as_binary::<i32>();
+            let instance = calls.instance(call.plugin);
+            let mut finished = Vec::new();
+            for piece in pieces((0..states.len()).map(|at| length(states, at))) {
+                finished.push(instance.finish(call.used, &states.slice(piece.start, piece.len()))?);
+            }
+            Ok(match finished.as_slice() {
+                [] => instance.finish(call.used, states)?,
+                [whole] => whole.clone(),
+                [first, ..] => concat_batches(&first.schema(), &finished)?,
+            }
+            .columns()
+            .to_vec())
         }
     }
 }
@@ -141,11 +155,18 @@ fn merge_states(
     while !left.is_empty() {
         let mut seen = std::collections::HashSet::new();
         let (round, later): (Vec<u32>, Vec<u32>) = left.iter().partition(|&&row| seen.insert(groups[row as usize]));
-        let right = take(column, &arrow::array::UInt32Array::from(round.clone()), None)?;
-        let current = binary(round.iter().map(|&row| &states[groups[row as usize]]));
-        let merged = calls.instance(call.plugin).merge(call.used, &current, right.as_binary::<i32>())?;
-        for (at, &row) in round.iter().enumerate() {
-            states[groups[row as usize]] = merged.is_valid(at).then(|| merged.value(at).into());
+        let both = |&row: &u32| {
+            let known = states[groups[row as usize]].as_ref().map_or(0, |state| state.len());
+            known + length(column, row as usize)
+        };
+        for piece in pieces(round.iter().map(both)) {
+            let rows = &round[piece];
+            let right = take(column, &UInt32Array::from(rows.to_vec()), None)?;
+            let current = binary(rows.iter().map(|&row| &states[groups[row as usize]]));
+            let merged = calls.instance(call.plugin).merge(call.used, &current, right.as_binary::<i32>())?;
+            for (at, &row) in rows.iter().enumerate() {
+                states[groups[row as usize]] = merged.is_valid(at).then(|| merged.value(at).into());
+            }
         }
         left = later;
     }

@@ -116,9 +116,12 @@ impl KeyedState {
         self.slots.iter().map(|slot| lock(slot)).filter(|slot| slot.bucket.is_some()).map(|slot| slot.bytes).sum()
     }
 
-    /// Whether state of this stage can be carried on by another version of it.
+    /// Whether what is in memory can be carried on by another version of the stage. Where it cannot, as when windows now close
+    /// at another time than that under which they are noted, it may still be read from the checkpoint.
     pub fn fits(&self, barrier: &Barrier) -> bool {
-        self.barrier.layout() == barrier.layout() && self.stored == stored_columns(barrier)
+        self.barrier.layout() == barrier.layout()
+            && self.stored == stored_columns(barrier)
+            && self.barrier.closes_like(barrier)
     }
 
     /// Carries the state on under another plan: expressions and plugins may have changed, the layout has not.
@@ -295,6 +298,12 @@ impl KeyedState {
 
     fn failed(&self, error: Failure) -> OperatorError {
         error.in_part(&self.part)
+    }
+}
+
+impl Drop for KeyedState {
+    fn drop(&mut self) {
+        self.resident.fetch_sub(self.bytes(), Ordering::Relaxed);
     }
 }
 

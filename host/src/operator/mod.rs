@@ -15,6 +15,7 @@ mod keyed;
 mod late;
 mod lookup;
 mod partial;
+mod pieces;
 mod pipe;
 mod shuffle;
 mod sides;

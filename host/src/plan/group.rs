@@ -53,7 +53,11 @@ pub(super) fn build_group(
     let key = describe_schema(&Schema::new(key_fields.collect::<Vec<_>>()));
     let schema = Arc::new(Schema::new(fields));
     let extent = with_condition(scope, extent, &group.extent, &schema)?;
-    let layout = StateLayout { key: format!("{key}{}", describe_extent(&group.extent)), value };
+    let columns = match &fold {
+        Fold::Sql(aggregates) => describe_columns(aggregates.iter().flat_map(AggregateExpr::state_fields)),
+        Fold::Reduce(..) => String::new(),
+    };
+    let layout = StateLayout { key: format!("{key}{}", describe_extent(&group.extent)), value, columns };
     Some(Group { keys, fold, extent, closing, layout, schema })
 }
 
@@ -224,4 +228,8 @@ pub(super) fn finality_of(group: &Group) -> Finality {
         (_, Some(_)) => Finality::Closing,
         (_, None) => Finality::Changing,
     }
+}
+
+fn describe_columns(fields: impl Iterator<Item = Field>) -> String {
+    fields.map(|field| format!("{}: {}", field.name(), field.data_type())).collect::<Vec<_>>().join(", ")
 }

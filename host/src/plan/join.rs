@@ -58,6 +58,7 @@ pub(super) fn build_join(scope: &mut Scope<'_>, spec: &TransformSpec, join: &Joi
     let layout = StateLayout {
         key: describe_schema(&left_keys.schema),
         value: format!("rows of `{}` and of `{}`", describe_schema(&left.schema), describe_schema(&right.schema)),
+        columns: String::new(),
     };
     let side = |keys: Columns, rows: &Rows, time: Option<EventColumn>| Side {
         keys,

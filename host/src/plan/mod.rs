@@ -233,6 +233,21 @@ impl Barrier {
             Barrier::Handle(_) => false,
         }
     }
+
+    /// Whether a watermark closes the same at the same time as in another version of it.
+    pub fn closes_like(&self, other: &Barrier) -> bool {
+        match (self, other) {
+            (Barrier::Group(one), Barrier::Group(other)) => one.closing == other.closing,
+            (Barrier::Distinct(one), Barrier::Distinct(other)) => one.forget == other.forget,
+            (Barrier::Update(one), Barrier::Update(other)) => one.time == other.time,
+            (Barrier::Join(one), Barrier::Join(other)) => {
+                let bounds = |join: &Join| (join.before, join.after, join.outer);
+                bounds(one) == bounds(other) && one.sides.iter().zip(&other.sides).all(|(a, b)| a.time == b.time)
+            }
+            (Barrier::Handle(_), Barrier::Handle(_)) => true,
+            _ => false,
+        }
+    }
 }
 
 /// A grouped aggregation.

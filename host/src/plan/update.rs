@@ -81,7 +81,11 @@ pub(super) fn build_update(
     let key_fields = keys.expressions.iter().enumerate();
     let key_fields = key_fields.map(|(at, key)| key.field().with_name(format!("key {at}")).with_nullable(true));
     let fields = key_fields.chain(call.arguments.schema.fields().iter().map(|field| field.as_ref().clone()));
-    let layout = StateLayout { key: describe_schema(&keys.schema), value: format!("the state of {}", call.label) };
+    let layout = StateLayout {
+        key: describe_schema(&keys.schema),
+        value: format!("the state of {}", call.label),
+        columns: String::new(),
+    };
     let update = Update {
         shuffled: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
         keys,

@@ -33,13 +33,21 @@ pub struct StateChunk {
     pub rows: Vec<RecordBatch>,
 }
 
-/// A part that goes on with the state of another: the same part under a new name.
+/// What becomes of what is kept for a part that is no longer what it was: its state, or what it has read if it is a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateRename {
-    /// The part that has the state.
-    pub from: PartName,
-    /// The part that gets it.
-    pub to: PartName,
+pub enum StateChange {
+    /// The same part under a new name goes on with it.
+    Rename {
+        /// The part it is kept for.
+        from: PartName,
+        /// The part that gets it.
+        to: PartName,
+    },
+    /// It is forgotten.
+    Drop {
+        /// The part it is kept for.
+        part: PartName,
+    },
 }
 
 /// Reads stored state back, from several threads at once.
@@ -55,8 +63,8 @@ pub trait StateReader: Sync {
 
 /// The durable memory of a pipeline.
 ///
-/// Laws: `write_plan` and `commit` are durable when they return, and atomic: after a crash either all of it is
-/// there or nothing.
+/// Laws: `write_plan`, `commit` and `change_state` are durable when they return, and atomic: after a crash either all of it
+/// is there or nothing.
 pub trait CheckpointStore: StateReader + Send {
     /// The last committed epoch with everything that was committed with it; none for a new pipeline.
     fn committed(&self) -> Result<Option<Committed>, CheckpointError>;
@@ -80,8 +88,12 @@ pub trait CheckpointStore: StateReader + Send {
     /// The ranges of all committed epochs of a source, oldest first.
     fn history(&self, source: &PartName) -> Result<Vec<Range>, CheckpointError>;
 
-    /// The stages that have state.
-    fn stages_with_state(&self) -> Result<Vec<PartName>, CheckpointError>;
+    /// The sources that have a history.
+    fn sources_with_history(&self) -> Result<Vec<PartName>, CheckpointError>;
+
+    /// Moves or forgets what is kept for parts: state by key, how far a watermark was, and what a source has read, in the plan
+    /// of an epoch under way too. No part that something is moved to has anything yet.
+    fn change_state(&mut self, changes: &[StateChange]) -> Result<(), CheckpointError>;
 }
 
 /// Why the store could not answer. The text names the file and says what to do next.

@@ -9,7 +9,7 @@ mod sink;
 mod source;
 mod table;
 
-pub use checkpoint::{CheckpointError, CheckpointStore, ChunkKind, StateChunk, StateReader, StateRename};
+pub use checkpoint::{CheckpointError, CheckpointStore, ChunkKind, StateChange, StateChunk, StateReader};
 pub use clock::{Clock, Wake};
 pub use keyed_state::{GroupTimer, KeyedOutcome, KeyedWork, Timer};
 pub use plugin::{

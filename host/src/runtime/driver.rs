@@ -27,7 +27,8 @@ pub fn drive(pipeline: &mut Pipeline, observer: &mut dyn Observer) -> Result<u64
     if pipeline.prepared.manifest.trigger == Trigger::AvailableNow {
         pipeline.freeze()?;
     }
-    while !control.stopping() {
+    // One that is planned already is done first: it may hold what a source cannot give again.
+    while !control.stopping() || pipeline.planned.is_some() {
         // An epoch that was under way, or planned already, is run as it was planned before anything changes.
         if pipeline.in_flight.is_none() && pipeline.planned.is_none() {
             swap_if_asked(pipeline, &control, observer);

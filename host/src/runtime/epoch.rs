@@ -8,7 +8,7 @@ use super::{
     gathered::{Gathered, Keys},
     progress::offset_json,
     receiver::{SplitReceiver, Taken},
-    reconcile::leads_by_part,
+    reconcile::{leads_by_part, place_of},
     workers::run_in_order,
 };
 use crate::{
@@ -25,13 +25,23 @@ impl Pipeline {
     /// Runs the next epoch: the one that was under way when the process before ended, or else one with what is new. None
     /// when there is nothing new.
     pub fn run_epoch(&mut self) -> Result<Option<Progress>, RunError> {
+        if std::mem::replace(&mut self.failed, true) {
+            return Err(RunError::State(
+                "an epoch has failed, so this pipeline cannot go on; start it again from its checkpoint".to_owned(),
+            ));
+        }
+        let progress = self.run_next()?;
+        self.failed = false;
+        Ok(progress)
+    }
+
+    fn run_next(&mut self) -> Result<Option<Progress>, RunError> {
         let started = self.environment.clock.elapsed();
         let mut durations = Durations::default();
         if self.planned.is_none() {
             self.tables.refresh(&self.prepared);
         }
         if let Some(in_flight) = self.in_flight.take() {
-            self.tables.report_changes(&in_flight.plan);
             let progress = self.run_planned(&in_flight.plan, &in_flight.sinks, durations, started);
             return progress.map(Some);
         }
@@ -108,7 +118,7 @@ impl Pipeline {
             batch_time,
             watermarks: EpochWatermarks { late: closed, closed: watermarks.at(batch_time) },
             seed,
-            manifest: self.prepared.digest,
+            manifest: self.prepared.manifest.meaning,
             modules: self.modules(),
             tables: self.tables.digests(),
         }
@@ -323,6 +333,7 @@ impl Pipeline {
 
     fn committed(&self, plan: &EpochPlan, watermarks: &Tracker) -> Committed {
         let layout = |node: &Node| Some((node.name.clone(), node.barrier.as_ref()?.layout()?.clone()));
+        let sinks = self.prepared.manifest.sinks.iter();
         Committed {
             epoch: plan.epoch,
             batch_time: plan.batch_time,
@@ -334,7 +345,7 @@ impl Pipeline {
             },
             manifest: plan.manifest,
             modules: plan.modules.clone(),
-            sinks: self.prepared.plan.sinks.iter().map(|node| node.name.clone()).collect(),
+            sinks: sinks.map(|spec| (spec.name.value.clone(), place_of(spec))).collect(),
             layouts: self.prepared.plan.nodes.iter().filter_map(layout).collect(),
         }
     }

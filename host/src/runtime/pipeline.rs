@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, atomic::AtomicUsize},
 };
 
-use super::{Control, Prepared, reconcile::InFlight, tables::Tables};
+use super::{Control, Prepared, recover::InFlight, tables::Tables};
 use crate::{
     checkpoint::EpochPlan,
     model::{Epoch, PartName, ProcessingTime, Watermark},
@@ -56,6 +56,8 @@ pub struct Pipeline {
     pub(super) closed: Watermark,
     /// How many bytes of state are in memory.
     pub(super) resident: Arc<AtomicUsize>,
+    /// Whether an epoch has failed: what is in memory is then no longer what is committed.
+    pub(super) failed: bool,
 }
 
 impl Pipeline {

@@ -5,50 +5,59 @@
 
 use std::{
     collections::BTreeMap,
+    path,
     sync::{Arc, atomic::AtomicUsize},
 };
 
 use super::{
-    Environment, Pipeline, Prepared, RunError, crash_point::CrashPoint, layouts::check_layouts, tables::Tables,
+    Environment, Pipeline, Prepared, RunError,
+    kept::Kept,
+    recover::{Decisions, InFlight, recover},
+    tables::Tables,
 };
 use crate::{
-    checkpoint::{Committed, EpochPlan, EventTimes, Recovery, SinkAction, decide},
-    manifest::{SinkSpec, SourceSpec, Trigger},
-    model::{Epoch, PartName, ProcessingTime, Watermark},
+    checkpoint::{Committed, EventTimes},
+    manifest::{SinkConnector, SinkSpec, SourceSpec, Trigger},
+    model::{PartName, ProcessingTime, Watermark},
     operator::{KeyedState, Pipe, PluginCalls},
-    plan::{Barrier, Plan, SinkNode},
-    ports::{CheckpointStore, Marker, Sink, Source},
+    plan::{Barrier, Plan, SinkNode, SourceNode},
+    ports::{CheckpointStore, Marker, Sink, Source, StateChange},
     sink, source,
     watermark::{Lead, Policy, Tracker},
 };
-
-/// An epoch to run again as it was planned.
-pub(super) struct InFlight {
-    pub(super) plan: EpochPlan,
-    /// What each sink does with its rows.
-    pub(super) sinks: Vec<SinkAction>,
-}
 
 impl Pipeline {
     /// Starts a pipeline where its checkpoint stands.
     pub fn start(
         environment: Environment,
-        store: Box<dyn CheckpointStore>,
+        mut store: Box<dyn CheckpointStore>,
         wanted: Prepared,
+        decisions: &Decisions,
     ) -> Result<Self, RunError> {
         let committed = store.committed()?;
-        if let Some(committed) = &committed {
-            check_layouts(committed, &wanted.plan)?;
-        }
-        let sources = open_sources(&environment, store.as_ref(), &wanted)?;
-        let resident = Arc::default();
-        let states = load_states(store.as_ref(), &wanted, &resident)?;
-        let watermarks = open_watermarks(committed.as_ref(), &wanted, environment.clock.now());
-        let closed = committed.as_ref().map_or(Watermark::START, |committed| committed.event_time.closed);
+        let changes = Kept::of(store.as_ref(), committed.as_ref())?.check_changes(&wanted.plan, &decisions.state)?;
         let workers = start_workers(&wanted)?;
         let tables = Tables::open(&wanted)?;
         let mut sinks = open_sinks(&environment, &wanted)?;
         let (next, in_flight) = recover(&environment, store.as_ref(), committed.as_ref(), &wanted, &mut sinks)?;
+        in_flight.iter().try_for_each(|in_flight| in_flight.check(&wanted, &tables, decisions))?;
+
+        let (committed, in_flight) = match changes.is_empty() {
+            true => (committed, in_flight),
+            false => {
+                store.change_state(&changes)?;
+                report(&changes);
+                let (committed, plan) = (store.committed()?, store.plan()?);
+                (committed, in_flight.zip(plan).map(|(InFlight { sinks, .. }, plan)| InFlight { plan, sinks }))
+            }
+        };
+        let sources = wanted.manifest.sources.iter().zip(&wanted.plan.sources);
+        let sources = sources.map(|(spec, node)| open_source(&environment, store.as_ref(), &wanted, spec, node));
+        let sources = sources.collect::<Result<_, _>>()?;
+        let resident = Arc::default();
+        let states = load_states(store.as_ref(), &wanted, &resident)?;
+        let watermarks = open_watermarks(committed.as_ref(), &wanted, environment.clock.now());
+        let closed = committed.as_ref().map_or(Watermark::START, |committed| committed.event_time.closed);
         Ok(Pipeline {
             environment,
             prepared: wanted,
@@ -65,21 +74,16 @@ impl Pipeline {
             watermarks,
             closed,
             resident,
+            failed: false,
         })
     }
 
     /// Changes a running pipeline between two epochs. On an error it runs on as it was.
     pub fn reconcile(&mut self, wanted: Prepared) -> Result<(), RunError> {
-        let committed = self.store.committed()?;
-        if let Some(committed) = &committed {
-            check_layouts(committed, &wanted.plan)?;
-        }
+        Kept::of(self.store.as_ref(), self.store.committed()?.as_ref())?.check(&wanted.plan)?;
         let workers = start_workers(&wanted)?;
         let tables = Tables::open(&wanted)?;
-        let sources = match self.same_sources(&wanted) {
-            true => None,
-            false => Some(open_sources(&self.environment, self.store.as_ref(), &wanted)?),
-        };
+        let mut new_sources = self.open_new_sources(&wanted)?;
         let mut new_sinks = self.open_new_sinks(&wanted)?;
         let mut new_states = BTreeMap::new();
         for (node, name, barrier) in keyed(&wanted.plan) {
@@ -103,7 +107,13 @@ impl Pipeline {
             });
             self.states.extend(state.map(|state| (node, state)));
         }
-        self.sources = sources.unwrap_or_else(|| std::mem::take(&mut self.sources));
+        let running =
+            std::mem::take(&mut self.prepared.plan.sources).into_iter().zip(std::mem::take(&mut self.sources));
+        let mut running: BTreeMap<PartName, Box<dyn Source>> =
+            running.map(|(node, source)| (node.name, source)).collect();
+        let sources = wanted.plan.sources.iter();
+        let sources = sources.map(|node| new_sources.remove(&node.name).or_else(|| running.remove(&node.name)));
+        self.sources = sources.map(|source| source.expect("a source runs already or has just been opened")).collect();
         let running = std::mem::take(&mut self.prepared.plan.sinks).into_iter().zip(std::mem::take(&mut self.sinks));
         let mut running: BTreeMap<PartName, Box<dyn Sink>> = running.map(|(node, sink)| (node.name, sink)).collect();
         let sinks =
@@ -122,14 +132,29 @@ impl Pipeline {
         tracker(&wanted.plan, policy, self.watermarks.current(), &known, self.environment.clock.now())
     }
 
-    fn same_sources(&self, wanted: &Prepared) -> bool {
-        let (running, wanted_sources) = (&self.prepared.manifest.sources, &wanted.manifest.sources);
-        running.len() == wanted_sources.len()
-            && running
-                .iter()
-                .zip(wanted_sources)
-                .all(|(a, b)| a.name.value == b.name.value && a.connector == b.connector)
-            && self.prepared.plan.sources.iter().zip(&wanted.plan.sources).all(|(a, b)| a.projection == b.projection)
+    /// Opens the sources that do not run yet as they are wanted. One that runs already is kept, with what it has received.
+    fn open_new_sources(&self, wanted: &Prepared) -> Result<BTreeMap<PartName, Box<dyn Source>>, RunError> {
+        let running: Vec<_> = self.prepared.manifest.sources.iter().zip(&self.prepared.plan.sources).collect();
+        let (had, has) = (self.prepared.manifest.trigger, wanted.manifest.trigger);
+        // These triggers have their own idea of what a source offers.
+        let same_trigger = [Trigger::Once, Trigger::AvailableNow].iter().all(|only| (had == *only) == (has == *only));
+        let runs = |spec: &SourceSpec, node: &SourceNode| {
+            let same = |(s, n): &(&SourceSpec, &SourceNode)| {
+                n.name == node.name && s.connector == spec.connector && n.projection == node.projection
+            };
+            same_trigger && running.iter().any(same)
+        };
+        let mut opened = BTreeMap::new();
+        let new = wanted.manifest.sources.iter().zip(&wanted.plan.sources).filter(|(spec, node)| !runs(spec, node));
+        for (spec, node) in new {
+            let mut source = open_source(&self.environment, self.store.as_ref(), wanted, spec, node)?;
+            if has == Trigger::AvailableNow {
+                let frozen = source.freeze(self.environment.clock.now());
+                frozen.map_err(|error| RunError::Source { part: node.name.clone(), error })?;
+            }
+            opened.insert(node.name.clone(), source);
+        }
+        Ok(opened)
     }
 
     /// Opens the sinks that do not run yet as they are wanted. One that runs already is kept: it stands where the
@@ -149,6 +174,8 @@ impl Pipeline {
             let mut sink = open_sink(&self.environment, spec, node)?;
             match sink.recover().map_err(|error| RunError::Sink { part: node.name.clone(), error })? {
                 Marker::Unknown | Marker::Nothing => {}
+                // It stands where the pipeline stands.
+                Marker::At(epoch) if Some(epoch) == self.next.previous() => {}
                 Marker::At(epoch) => {
                     return Err(RunError::State(format!(
                         "sink `{}` would go on in a place that already holds epoch {epoch}, of another pipeline or of an earlier one; \
@@ -183,8 +210,12 @@ fn open_watermarks(committed: Option<&Committed>, wanted: &Prepared, now: Proces
     if *policy != settings.policy {
         tracing::warn!("the checkpoint was made with watermarks.policy = \"{policy}\", and goes on with it");
     }
-    let leads = if settings.remember_leads { leads.as_slice() } else { &[] };
-    tracker(&wanted.plan, *policy, *next, leads, now)
+    // Spark knows no partitions, so there is nothing to be the same as; and one that is forgotten would hold nobody back.
+    let by_partition =
+        |part: &PartName| wanted.plan.watermarks.iter().any(|input| input.per.is_some() && input.part == *part);
+    let remembered = leads.iter().filter(|(part, _)| settings.remember_leads || by_partition(part));
+    let leads: Vec<_> = remembered.cloned().collect();
+    tracker(&wanted.plan, *policy, *next, &leads, now)
 }
 
 fn tracker(
@@ -206,23 +237,22 @@ pub(super) fn leads_by_part(plan: &Plan, watermarks: &Tracker) -> Vec<(PartName,
     parts.zip(watermarks.leads().iter().cloned()).collect()
 }
 
-fn open_sources(
+fn open_source(
     environment: &Environment,
     store: &dyn CheckpointStore,
     wanted: &Prepared,
-) -> Result<Vec<Box<dyn Source>>, RunError> {
-    let open = |(spec, node): (&SourceSpec, &crate::plan::SourceNode)| {
-        let in_source = |error| RunError::Source { part: node.name.clone(), error };
-        let spec = match wanted.manifest.trigger {
-            Trigger::Once => spec.without_limits(),
-            _ => spec.clone(),
-        };
-        let (clock, wake) = (environment.clock.clone(), environment.control.clone());
-        let mut source = source::open(&spec, node.projection.clone(), clock, wake).map_err(in_source)?;
-        source.restore(&store.history(&node.name)?).map_err(in_source)?;
-        Ok(source)
+    spec: &SourceSpec,
+    node: &SourceNode,
+) -> Result<Box<dyn Source>, RunError> {
+    let in_source = |error| RunError::Source { part: node.name.clone(), error };
+    let spec = match wanted.manifest.trigger {
+        Trigger::Once => spec.without_limits(),
+        _ => spec.clone(),
     };
-    wanted.manifest.sources.iter().zip(&wanted.plan.sources).map(open).collect()
+    let (clock, wake) = (environment.clock.clone(), environment.control.clone());
+    let mut source = source::open(&spec, node.projection.clone(), clock, wake).map_err(in_source)?;
+    source.restore(&store.history(&node.name)?).map_err(in_source)?;
+    Ok(source)
 }
 
 fn open_sinks(environment: &Environment, wanted: &Prepared) -> Result<Vec<Box<dyn Sink>>, RunError> {
@@ -270,49 +300,21 @@ fn start_workers(wanted: &Prepared) -> Result<Vec<Pipe>, RunError> {
     (0..count).map(start).collect()
 }
 
-/// Observes what the checkpoint and the sinks hold, and decides what comes first.
-fn recover(
-    environment: &Environment,
-    store: &dyn CheckpointStore,
-    committed: Option<&Committed>,
-    wanted: &Prepared,
-    sinks: &mut [Box<dyn Sink>],
-) -> Result<(Epoch, Option<InFlight>), RunError> {
-    let mut markers = Vec::with_capacity(sinks.len());
-    for (sink, node) in sinks.iter_mut().zip(&wanted.plan.sinks) {
-        let marker = sink.recover().map_err(|error| RunError::Sink { part: node.name.clone(), error })?;
-        let is_new = committed.is_some_and(|committed| !committed.sinks.contains(&node.name));
-        let marker = if is_new && marker == Marker::Nothing { Marker::Unknown } else { marker };
-        markers.push((node.name.clone(), marker));
-    }
-    CrashPoint::RecoveredSinks.reached(committed.map_or(Epoch::FIRST, |committed| committed.epoch.next()));
-    let plan = store.plan()?;
-    if let Some(plan) = &plan {
-        report_other_modules(plan, wanted);
-    }
-    let decision = decide(committed.map(|c| c.epoch), plan.as_ref().map(|plan| plan.epoch), &markers);
-    let unrecoverable = |error| RunError::Unrecoverable { error, checkpoint: environment.checkpoint.clone() };
-    Ok(match decision.map_err(unrecoverable)? {
-        Recovery::Fresh { next } => (next, None),
-        Recovery::Rerun { epoch, sinks } => {
-            CrashPoint::RerunPlanned.reached(epoch);
-            (epoch, plan.map(|plan| InFlight { plan, sinks }))
+/// Where a sink's rows go, by which a sink in a new place is known for a new one; empty where there is only one place.
+pub(super) fn place_of(spec: &SinkSpec) -> String {
+    match &spec.connector {
+        SinkConnector::Files(files) => {
+            path::absolute(&files.path).unwrap_or_else(|_| files.path.clone()).display().to_string()
         }
-    })
+        SinkConnector::Console(_) | SinkConnector::Memory(_) => String::new(),
+    }
 }
 
-/// An epoch that is run again with another module may give other rows than the first time. That is what somebody wants
-/// who mends a plugin that stopped the pipeline, so it is said and not refused.
-fn report_other_modules(plan: &EpochPlan, wanted: &Prepared) {
-    for (spec, plugin) in wanted.manifest.plugins.iter().zip(&wanted.plugins) {
-        let planned = plan.modules.iter().find(|(name, _)| name == &spec.name.value);
-        if let Some((name, planned)) = planned.filter(|(_, planned)| *planned != plugin.digest()) {
-            tracing::warn!(
-                "epoch {} was under way with plugin `{name}` {}; it is run again with {}",
-                plan.epoch,
-                planned.short(),
-                plugin.digest().short()
-            );
+fn report(changes: &[StateChange]) {
+    for change in changes {
+        match change {
+            StateChange::Rename { from, to } => tracing::info!("`{to}` goes on with what was kept for `{from}`"),
+            StateChange::Drop { part } => tracing::info!("what was kept for `{part}` is forgotten"),
         }
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{Prepared, RunError};
 use crate::{
-    checkpoint::EpochPlan,
     model::Digest,
     operator::TableIndex,
     ports::{Table, TableError, TableRows},
@@ -56,10 +55,13 @@ impl Tables {
     fn refresh_one(&mut self, at: usize, prepared: &Prepared) -> Result<(), String> {
         let read = self.tables[at].reader.refresh().map_err(|error| error.to_string())?;
         let Some(TableRows { rows, digest }) = read else { return Ok(()) };
-        for (index, lookup) in self.indexes.iter_mut().zip(&prepared.plan.lookups).filter(|(_, l)| l.table == at) {
-            let built = TableIndex::new(lookup, rows.clone(), &self.tables[at].name);
-            *index = Arc::new(built.map_err(|error| error.to_string())?);
+        // All of them are made before one takes its place: an epoch joins one version of a table.
+        let mut built = Vec::new();
+        for (lookup, spec) in prepared.plan.lookups.iter().enumerate().filter(|(_, spec)| spec.table == at) {
+            let index = TableIndex::new(spec, rows.clone(), &self.tables[at].name);
+            built.push((lookup, Arc::new(index.map_err(|error| error.to_string())?)));
         }
+        built.into_iter().for_each(|(lookup, index)| self.indexes[lookup] = index);
         self.tables[at].digest = digest;
         Ok(())
     }
@@ -74,15 +76,10 @@ impl Tables {
         self.tables.iter().map(|table| (table.name.clone(), table.digest)).collect()
     }
 
-    /// An epoch that is run again joins the tables as they are now; that they have changed is said.
-    pub(super) fn report_changes(&self, plan: &EpochPlan) {
-        for (name, planned) in &plan.tables {
-            if self.tables.iter().any(|table| &table.name == name && table.digest != *planned) {
-                tracing::warn!(
-                    "epoch {} was under way with another version of table `{name}`; it is run again with this one",
-                    plan.epoch
-                );
-            }
-        }
+    /// The tables of which these digests are not what there is now.
+    pub(super) fn changed_since(&self, then: &[(String, Digest)]) -> impl Iterator<Item = &str> {
+        let changed =
+            |table: &&OneTable| then.iter().any(|(name, digest)| *name == table.name && *digest != table.digest);
+        self.tables.iter().filter(changed).map(|table| table.name.as_str())
     }
 }

@@ -3,12 +3,12 @@
 //! Beyond this folder nobody names redb. What is written when is the protocol's affair (`checkpoint`) and the
 //! runtime's; here is only how it is kept: in which tables, in what encoding, and what a damaged file leads to.
 
+mod change;
 mod chunk;
 mod copy;
 mod envelope;
 mod failure;
 mod file;
-mod rename;
 mod requests;
 mod restore;
 mod saved;
@@ -28,7 +28,7 @@ use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTabl
 use crate::{
     checkpoint::{Committed, EpochPlan},
     model::{Epoch, PartName},
-    ports::{CheckpointError, CheckpointStore, ChunkKind, Range, StateChunk, StateReader},
+    ports::{CheckpointError, CheckpointStore, ChunkKind, Range, StateChange, StateChunk, StateReader},
 };
 
 use failure::Failure;
@@ -156,16 +156,20 @@ impl CheckpointStore for RedbStore {
         })
     }
 
-    fn stages_with_state(&self) -> Result<Vec<PartName>, CheckpointError> {
+    fn sources_with_history(&self) -> Result<Vec<PartName>, CheckpointError> {
         self.read(|transaction| {
-            let state = transaction.open_table(tables::STATE)?;
-            let mut stages: Vec<PartName> = Vec::new();
-            // From one stage straight to the next: walking all chunks would read the whole state.
-            while let Some(entry) = state.range(tables::after_stage(stages.last()))?.next() {
-                stages.push(PartName::new(entry?.0.value().0));
+            let ranges = transaction.open_table(tables::RANGES)?;
+            let mut sources: Vec<PartName> = Vec::new();
+            // From one source straight to the next: a history may be long.
+            while let Some(entry) = ranges.range(tables::after_part(sources.last()))?.next() {
+                sources.push(PartName::new(entry?.0.value().0));
             }
-            Ok(stages)
+            Ok(sources)
         })
+    }
+
+    fn change_state(&mut self, changes: &[StateChange]) -> Result<(), CheckpointError> {
+        self.write(|transaction| change::apply(transaction, changes))
     }
 }
 

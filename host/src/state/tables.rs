@@ -20,7 +20,7 @@ pub(super) const STATE: TableDefinition<'_, (&str, u32, u64), &[u8]> = TableDefi
 /// The key in [`META`] of the version of everything above.
 pub(super) const FORMAT_KEY: &str = "format";
 /// The version this code reads and writes.
-pub(super) const FORMAT: u64 = 2;
+pub(super) const FORMAT: u64 = 3;
 
 /// All keys of a part.
 pub(super) fn of_part(part: &PartName) -> RangeInclusive<(&str, u64)> {
@@ -33,9 +33,14 @@ pub(super) fn of_bucket(stage: &PartName, bucket: usize) -> RangeInclusive<(&str
     (stage.as_str(), bucket, 0)..=(stage.as_str(), bucket, u64::MAX)
 }
 
-/// All pieces of state of the stages that come after this one.
-pub(super) fn after_stage(stage: Option<&PartName>) -> impl RangeBounds<(&str, u32, u64)> {
-    (stage.map_or(Bound::Unbounded, |stage| Bound::Excluded((stage.as_str(), u32::MAX, u64::MAX))), Bound::Unbounded)
+/// All pieces of state of a stage.
+pub(super) fn of_stage(stage: &PartName) -> RangeInclusive<(&str, u32, u64)> {
+    (stage.as_str(), 0, 0)..=(stage.as_str(), u32::MAX, u64::MAX)
+}
+
+/// All keys of the parts that come after this one.
+pub(super) fn after_part(part: Option<&PartName>) -> impl RangeBounds<(&str, u64)> {
+    (part.map_or(Bound::Unbounded, |part| Bound::Excluded((part.as_str(), u64::MAX))), Bound::Unbounded)
 }
 
 /// The key of a range as messages show it.

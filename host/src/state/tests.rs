@@ -33,7 +33,7 @@ const COUNTS: &str = "counts";
 
 fn committed_at(epoch: u64) -> Committed {
     Committed {
-        sinks: vec![PartName::from("out")],
+        sinks: vec![("out".into(), "out".to_owned())],
         epoch: Epoch::new(epoch),
         batch_time: ProcessingTime::from_micros(1_000_000 * epoch as i64),
         event_time: EventTimes {
@@ -44,7 +44,10 @@ fn committed_at(epoch: u64) -> Committed {
         },
         manifest: Digest::of(b"manifest"),
         modules: vec![("words".to_owned(), Digest::of(b"words"))],
-        layouts: vec![(COUNTS.into(), StateLayout { key: "word: utf8".to_owned(), value: "count(*)".to_owned() })],
+        layouts: vec![(
+            COUNTS.into(),
+            StateLayout { key: "word: utf8".to_owned(), value: "count(*)".to_owned(), columns: String::new() },
+        )],
     }
 }
 
@@ -111,7 +114,7 @@ fn assert_filled(store: &RedbStore) {
     assert_eq!(store.committed().unwrap(), Some(committed_at(1)));
     assert_eq!(store.plan().unwrap(), Some(plan_of(2)));
     assert_eq!(store.history(&LINES.into()).unwrap(), [range(0, b"files"), range(1, b"files")]);
-    assert_eq!(store.stages_with_state().unwrap(), [PartName::from(COUNTS)]);
+    assert_eq!(store.sources_with_history().unwrap(), [PartName::from(LINES)]);
     let (first, second) = (words(&["tide", "mill"]), words(&["epoch"]));
     assert_eq!(state(store, COUNTS), [first.clone(), second.clone(), first, second]);
 }
@@ -128,7 +131,7 @@ fn a_new_checkpoint_is_empty() {
     assert_eq!(store.committed().unwrap(), None);
     assert_eq!(store.plan().unwrap(), None);
     assert_eq!(store.history(&LINES.into()).unwrap(), []);
-    assert_eq!(store.stages_with_state().unwrap(), []);
+    assert_eq!(store.sources_with_history().unwrap(), []);
     let files: Vec<_> = fs::read_dir(dir.path().join("a/b/c")).unwrap().map(|file| file.unwrap().file_name()).collect();
     assert_eq!(files, [file::NAME], "nothing temporary stays behind");
 }
@@ -191,10 +194,10 @@ fn a_snapshot_replaces_its_stage() {
     store.commit(&committed_at(2), &[], &chunks, None).unwrap();
     store.commit(&committed_at(3), &[], &[chunk(COUNTS, ChunkKind::Delta, vec![words(&["more"])])], None).unwrap();
     assert_eq!(state(&store, COUNTS), [words(&["all"]), words(&["more"])]);
-    assert_eq!(store.stages_with_state().unwrap(), [PartName::from(COUNTS), PartName::from("other")]);
+    assert_eq!(state(&store, "other"), [words(&["mine"])]);
 
     store.commit(&committed_at(4), &[], &[chunk(COUNTS, ChunkKind::Snapshot, vec![])], None).unwrap();
-    assert_eq!(store.stages_with_state().unwrap(), [PartName::from("other")]);
+    assert_eq!(state(&store, COUNTS), []);
     assert_eq!(state(&store, "other"), [words(&["mine"])]);
 }
 
@@ -304,7 +307,7 @@ fn later_versions_are_refused() {
         .unwrap();
     assert!(refusal(store.committed()).contains("its encoding has version 9"));
     drop(store);
-    assert!(refusal(RedbStore::open(dir.path())).contains("has format 3, and this tidemill reads format 2"));
+    assert!(refusal(RedbStore::open(dir.path())).contains("has format 4, and this tidemill reads format 3"));
 }
 
 /// Two processes on one checkpoint would both believe to be the pipeline.

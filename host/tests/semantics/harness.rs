@@ -20,7 +20,7 @@ use tidemill::{
     manifest::{self, OutputMode, Trigger},
     model::PartName,
     ports::CheckpointStore,
-    runtime::{Control, Environment, Pipeline, Preparer, Progress, StateProgress},
+    runtime::{Control, Decisions, Environment, Pipeline, Preparer, Progress, StateProgress},
     sink::MemoryTables,
     state::RedbStore,
     wasm::Loader,
@@ -132,8 +132,10 @@ impl Run<'_> {
             None => Box::new(RedbStore::open(&checkpoint).map_err(|error| error.to_string())?),
         };
         let store = ForgetfulStore::new(store, Arc::clone(&self.loses_commits));
-        self.pipeline =
-            Some(Pipeline::start(environment, Box::new(store), prepared).map_err(|error| error.to_string())?);
+        self.pipeline = Some(
+            Pipeline::start(environment, Box::new(store), prepared, &Decisions::default())
+                .map_err(|error| error.to_string())?,
+        );
         Ok(())
     }
 

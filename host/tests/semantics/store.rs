@@ -1,7 +1,7 @@
 //! Checkpoints for cases: one that loses commits on demand, as when the process ends just before one, and one without a disk.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -12,7 +12,7 @@ use arrow::array::RecordBatch;
 use tidemill::{
     checkpoint::{Committed, EpochPlan},
     model::PartName,
-    ports::{CheckpointError, CheckpointStore, ChunkKind, Range, StateChunk, StateReader},
+    ports::{CheckpointError, CheckpointStore, ChunkKind, Range, StateChange, StateChunk, StateReader},
 };
 
 /// A store whose commits fail while it is told so.
@@ -68,8 +68,12 @@ impl CheckpointStore for ForgetfulStore {
         self.store.history(source)
     }
 
-    fn stages_with_state(&self) -> Result<Vec<PartName>, CheckpointError> {
-        self.store.stages_with_state()
+    fn sources_with_history(&self) -> Result<Vec<PartName>, CheckpointError> {
+        self.store.sources_with_history()
+    }
+
+    fn change_state(&mut self, changes: &[StateChange]) -> Result<(), CheckpointError> {
+        self.store.change_state(changes)
     }
 }
 
@@ -143,9 +147,13 @@ impl CheckpointStore for MemoryStore {
         Ok(self.stored().history.iter().filter_map(of_source).collect())
     }
 
-    fn stages_with_state(&self) -> Result<Vec<PartName>, CheckpointError> {
-        let mut stages: Vec<PartName> = self.stored().state.keys().map(|(stage, _)| stage.clone()).collect();
-        stages.dedup();
-        Ok(stages)
+    fn sources_with_history(&self) -> Result<Vec<PartName>, CheckpointError> {
+        let sources: BTreeSet<PartName> = self.stored().history.iter().map(|(source, _)| source.clone()).collect();
+        Ok(sources.into_iter().collect())
+    }
+
+    fn change_state(&mut self, changes: &[StateChange]) -> Result<(), CheckpointError> {
+        assert!(changes.is_empty(), "no case asks for changes of this store");
+        Ok(())
     }
 }

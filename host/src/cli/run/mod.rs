@@ -24,8 +24,8 @@ use super::{
 use crate::{
     manifest::{Diagnostics, Manifest, SinkConnector, SinkSpec, parse_duration},
     model::{Epoch, PartName},
-    ports::{CheckpointStore, StateRename},
-    runtime::{Control, Environment, Pipeline, Prepared, RunError, SystemClock, Watch, check_renames, drive},
+    ports::{CheckpointStore, StateChange},
+    runtime::{Control, Decisions, Environment, Pipeline, RunError, SystemClock, Watch, drive},
     sink::MemoryTables,
     state::{Description, RedbStore, Saved, Unnamed, check_new},
 };
@@ -40,7 +40,8 @@ Example:
   tidemill run wordcount.toml --watch
   tidemill run wordcount.toml --timeout 30s --progress json | jq .batchId
   tidemill run wordcount.toml --from backups/monday --checkpoint /tmp/try
-  tidemill run wordcount.toml --rename-state counts=totals";
+  tidemill run wordcount.toml --rename-state counts=totals
+  tidemill run wordcount.toml --drop-state counts";
 
 /// Run a pipeline in the foreground
 ///
@@ -57,9 +58,15 @@ pub(super) struct Run {
     /// Begin a new checkpoint where this savepoint stands
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
-    /// Let the part NEW go on with the state of OLD, which it was called before; can be given several times
+    /// Let the part NEW go on with what is kept for OLD, which it was called before; can be given several times
     #[arg(long, value_name = "OLD=NEW", value_parser = rename)]
-    rename_state: Vec<StateRename>,
+    rename_state: Vec<StateChange>,
+    /// Forget what is kept for a part that the manifest has no more, or not as it was; can be given several times
+    #[arg(long, value_name = "PART", value_parser = drop_of)]
+    drop_state: Vec<StateChange>,
+    /// Run an unfinished epoch again with what has changed since, though a sink has what it gave before
+    #[arg(long)]
+    replay_changed: bool,
     /// Stop after running so long, as Ctrl-C would
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     timeout: Option<Duration>,
@@ -89,13 +96,16 @@ impl Run {
         let clock = Arc::new(SystemClock::start());
         let prints = prepared.manifest.sinks.iter().any(is_console);
         let mut reporter = Reporter::new(self.progress.settle(prints), &prepared, clock.clone(), control.clone());
-        let (mut store, begun) = self.open(&checkpoint)?;
-        self.rename(&mut store, &prepared)?;
+        let (store, begun) = self.open(&checkpoint)?;
         let (savepoints, name) = (store.savepoints(), prepared.manifest.name.clone());
         let tables = Arc::new(MemoryTables::default());
         let environment = Environment { clock: clock.clone(), control: control.clone(), tables, checkpoint };
         let restored = begun.as_ref().map(|begun| begun.epoch);
-        let started = Pipeline::start(environment, Box::new(store), prepared);
+        let decisions = Decisions {
+            state: self.rename_state.iter().chain(&self.drop_state).cloned().collect(),
+            replay_changed: self.replay_changed,
+        };
+        let started = Pipeline::start(environment, Box::new(store), prepared, &decisions);
         let mut pipeline = started.map_err(|error| self.not_started(error, restored))?;
         if let Some(begun) = begun {
             begun.checkpoint.name()?;
@@ -153,16 +163,6 @@ impl Run {
         Ok((store, Some(Begun { checkpoint: restored, epoch })))
     }
 
-    fn rename(&self, store: &mut RedbStore, prepared: &Prepared) -> Result<(), Failure> {
-        if self.rename_state.is_empty() {
-            return Ok(());
-        }
-        let todo = check_renames(store.committed()?.as_ref(), &prepared.plan, &self.rename_state)?;
-        store.rename_state(&todo)?;
-        todo.iter().for_each(|rename| screen::line(&format!("`{}` has the state of `{}` now", rename.to, rename.from)));
-        Ok(())
-    }
-
     /// Why there was no start. Of a savepoint it is known which of the two is older, and what to do.
     fn not_started(&self, error: RunError, restored: Option<Epoch>) -> Failure {
         match (&error, &self.from, restored) {
@@ -184,13 +184,17 @@ struct Begun {
     epoch: Epoch,
 }
 
-fn rename(text: &str) -> Result<StateRename, String> {
+fn rename(text: &str) -> Result<StateChange, String> {
     match text.split_once('=') {
         Some((from, to)) if !from.is_empty() && !to.is_empty() && from != to => {
-            Ok(StateRename { from: PartName::new(from), to: PartName::new(to) })
+            Ok(StateChange::Rename { from: PartName::new(from), to: PartName::new(to) })
         }
         _ => Err("write OLD=NEW, the names of two parts".to_owned()),
     }
+}
+
+fn drop_of(part: &str) -> Result<StateChange, String> {
+    Ok(StateChange::Drop { part: PartName::new(part) })
 }
 
 fn is_console(sink: &SinkSpec) -> bool {

@@ -26,7 +26,7 @@ use crate::{
     model::nearest,
     plan,
     ports::Function,
-    runtime::{Control, Environment, Pipeline, Prepared, SystemClock},
+    runtime::{Control, Decisions, Environment, Pipeline, Prepared, SystemClock},
     sink::MemoryTables,
     source,
     state::RedbStore,
@@ -117,7 +117,7 @@ fn run(prepared: Prepared, folder: &Path) -> Result<(), Failure> {
         tables: Arc::new(MemoryTables::default()),
         checkpoint,
     };
-    Pipeline::start(environment, Box::new(store), prepared)?.run_epoch()?;
+    Pipeline::start(environment, Box::new(store), prepared, &Decisions::default())?.run_epoch()?;
     Ok(())
 }
 

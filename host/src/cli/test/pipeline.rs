@@ -15,7 +15,7 @@ use crate::{
         Limits, Manifest, Operation, OutputFormat, PluginOrigin, PluginSpec, SinkConnector, SinkSpec, SourceConnector,
         SourceSpec, SourceText, Spanned, TransformSpec, Trigger, UpdateSpec, WatermarkSettings,
     },
-    model::{DataType, PartName},
+    model::{DataType, Digest, PartName},
     ports::{Function, Role},
 };
 
@@ -137,6 +137,7 @@ impl<'a> Trial<'a> {
             }],
             sinks: outputs.chain([sink("refused".to_owned(), refused, self.refused())]).collect(),
             source: Arc::new(SourceText::new("command line", command.text.clone())),
+            meaning: Digest::of(command.text.as_bytes()),
         }
     }
 

@@ -4,11 +4,11 @@
 //! The inverse is that of DStreams' reduceByKeyAndWindow: a key whose value has come to nothing stays until the manifest's
 //! condition says otherwise.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, new_null_array},
-    compute::filter_record_batch,
+    array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, new_null_array},
+    compute::{concat, filter_record_batch},
     datatypes::{Int64Type, SchemaRef},
 };
 
@@ -18,10 +18,11 @@ use super::{
     rows::batch,
 };
 use crate::{
-    model::EventTime,
+    model::{EventTime, ProcessingTime},
     operator::{
         Failure, PluginCalls,
         fold::{Folder, evaluate},
+        pieces::{length, pieces},
     },
     plan::{Barrier, Batches, Extent, Fold, Group},
 };
@@ -57,6 +58,12 @@ impl BatchesBucket {
             Extent::Batches(batches) => batches,
             _ => unreachable!("this kind of bucket is for groups over the last batches"),
         }
+    }
+
+    /// The condition on which keys stay is this bucket's own, so it must be told the time.
+    fn set_batch_time(&mut self, now: ProcessingTime) -> Result<(), Failure> {
+        let Extent::Batches(Batches { keep: Some(keep), .. }) = &mut self.group.extent else { return Ok(()) };
+        Ok(keep.set_batch_time(now)?)
     }
 
     fn read(&mut self, rows: &RecordBatch) -> Result<Vec<Part<()>>, Failure> {
@@ -149,9 +156,14 @@ impl BatchesBucket {
         let slots: Vec<u32> = leaving.iter().map(|(key, _)| self.states.of_key(*key)[&TOGETHER]).collect();
         let states = self.states.gather(&slots)?;
         let (states, left) = (states[0].as_binary::<i32>(), left[0].as_binary::<i32>());
-        let new = calls.instance(call.plugin).retract(call.used, states, left)?;
+        let mut new: Vec<ArrayRef> = Vec::new();
+        for Range { start, end } in pieces((0..states.len()).map(|at| length(states, at) + length(left, at))) {
+            let (states, left) = (states.slice(start, end - start), left.slice(start, end - start));
+            new.push(Arc::new(calls.instance(call.plugin).retract(call.used, &states, &left)?));
+        }
+        let new = concat(&new.iter().map(AsRef::as_ref).collect::<Vec<_>>())?;
         let parts: Vec<Part<()>> = slots.iter().map(|&slot| self.states.part(slot)).collect();
-        self.states.put(&parts, &[Arc::new(new)])
+        self.states.put(&parts, &[new])
     }
 
     fn results(&self, calls: &mut PluginCalls, keys: &[usize], states: &[ArrayRef]) -> Result<RecordBatch, Failure> {
@@ -205,6 +217,7 @@ impl Bucket for BatchesBucket {
     }
 
     fn run(&mut self, calls: &mut PluginCalls, work: &Work<'_>) -> Result<Done, Failure> {
+        self.set_batch_time(work.now)?;
         let batch_number = work.epoch.number() as i64;
         let mut changed = self.take_in(calls, work.input, batch_number)?;
         let mut done = Done { updated: changed.len(), ..Done::default() };

@@ -24,8 +24,9 @@ use crate::{
 /// Which side a stored row is of, its number, its event time and whether it has matched stand before its key.
 const OWN: usize = 4;
 
-/// So many rows may come into one bucket in an epoch: rows are numbered by epoch and place.
-const ROWS_PER_EPOCH: i64 = 1 << 32;
+/// So many rows may come into one bucket in an epoch: rows are numbered by epoch and place. It leaves room for some 270
+/// billion epochs, which is eight years of one each millisecond.
+const ROWS_PER_EPOCH: i64 = 1 << 25;
 
 /// The rows of one bucket.
 pub(super) struct JoinBucket {
@@ -271,6 +272,12 @@ impl Bucket for JoinBucket {
 
     fn run(&mut self, _calls: &mut PluginCalls, work: &Work<'_>) -> Result<Done, Failure> {
         let mut done = Done::default();
+        let rows: usize = work.input.iter().chain(work.right).map(RecordBatch::num_rows).sum();
+        if rows as i64 > ROWS_PER_EPOCH {
+            return Err(Failure::BadRow(format!(
+                "{rows} rows for one of its buckets are more than an epoch may have; bound the epoch with max_bytes_per_trigger"
+            )));
+        }
         let mut next = work.epoch.number() as i64 * ROWS_PER_EPOCH;
         let mut new: [Vec<u32>; 2] = [Vec::new(), Vec::new()];
         let mut newly_matched = Vec::new();

@@ -17,7 +17,7 @@ use super::{Bucket, Done, Work, rows::batch};
 use crate::{
     manifest::BadRows,
     model::{EventTime, ProcessingTime, Watermark, timestamp_type},
-    operator::{Failure, PluginCalls, fold::binary, key_table::KeyTable},
+    operator::{Failure, PluginCalls, fold::binary, key_table::KeyTable, pieces::pieces},
     plan::{Barrier, Update},
     ports::{CallError, GroupTimer, KeyedOutcome, KeyedWork, Timer},
 };
@@ -183,7 +183,9 @@ impl UpdateBucket {
             }
         }
         for (version, keys) in older {
-            for keys in keys.chunks(KEYS_PER_CALL) {
+            let length = |&key: &usize| self.kept(key).state.as_ref().map_or(0, |state| state.len());
+            for piece in pieces(keys.iter().map(length)) {
+                let keys = &keys[piece];
                 let states = binary(keys.iter().map(|&key| &self.kept(key).state));
                 let call = &self.update.call;
                 let states = calls.instance(call.plugin).migrate(call.used, version, &states)?;

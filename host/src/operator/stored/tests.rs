@@ -8,7 +8,7 @@ use arrow::{
 use super::*;
 
 fn layout(key: &str) -> StateLayout {
-    StateLayout { key: key.to_owned(), value: "what is kept".to_owned() }
+    StateLayout { key: key.to_owned(), value: "what is kept".to_owned(), columns: String::new() }
 }
 
 fn times(micros: &[i64]) -> ArrayRef {
@@ -103,8 +103,11 @@ fn parts_of_a_key_are_told_apart() {
         let columns = [("user", text(&["u"])), ("0 user", text(&["u"])), ("1 price", numbers(&[9]))];
         chunk(&[&own[..], &columns].concat(), &[false])
     };
-    let layout =
-        StateLayout { key: "user: utf8".to_owned(), value: "rows of `user: utf8` and of `price: int64`".to_owned() };
+    let layout = StateLayout {
+        key: "user: utf8".to_owned(),
+        value: "rows of `user: utf8` and of `price: int64`".to_owned(),
+        columns: String::new(),
+    };
     let mut rows = StoredRows::new(&"joined".into(), &layout, 9);
     rows.add(&[row(false, 7, false), row(true, 7, true), row(false, 7, true), row(false, 8, false)]).unwrap();
     let rows = rows.finish().unwrap().unwrap();

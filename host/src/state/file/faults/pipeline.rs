@@ -260,7 +260,7 @@ fn committed_at(plan: &EpochPlan) -> Committed {
         },
         manifest: plan.manifest,
         modules: Vec::new(),
-        sinks: vec![SINK.into()],
+        sinks: vec![(SINK.into(), String::new())],
         layouts: Vec::new(),
     }
 }

@@ -24,7 +24,8 @@ const BUCKETS: usize = 3;
 const HEADER_BITS: usize = 8 * 320;
 
 fn committed_at(epoch: u64) -> Committed {
-    let layout = StateLayout { key: "word: utf8".to_owned(), value: "count = count(*)".to_owned() };
+    let layout =
+        StateLayout { key: "word: utf8".to_owned(), value: "count = count(*)".to_owned(), columns: String::new() };
     Committed {
         epoch: Epoch::new(epoch),
         batch_time: ProcessingTime::from_micros(1_000_000 * epoch as i64),
@@ -36,7 +37,7 @@ fn committed_at(epoch: u64) -> Committed {
         },
         manifest: Digest::of(b"manifest"),
         modules: Vec::new(),
-        sinks: vec!["out".into()],
+        sinks: vec![("out".into(), String::new())],
         layouts: STAGES.map(|stage| (stage.into(), layout.clone())).into(),
     }
 }
