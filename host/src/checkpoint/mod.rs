@@ -77,11 +77,44 @@ pub struct StateLayout {
     pub value: String,
     /// The columns of aggregates: `sum(x)` keeps another of floats than of integers. Empty where `value` says it all.
     pub columns: String,
+    /// The version of the function that keeps it. States of older ones can be brought over.
+    pub version: u32,
+}
+
+impl StateLayout {
+    /// Whether a part with this layout can go on with what was kept under another.
+    pub fn takes(&self, stored: &StateLayout) -> bool {
+        (&self.key, &self.value, &self.columns) == (&stored.key, &stored.value, &stored.columns)
+            && self.version >= stored.version
+    }
 }
 
 impl EpochPlan {
     /// Leave for a sink to commit this epoch. That there is a plan to ask means that it was written, or read back.
     pub fn permit(&self) -> CommitPermit {
         CommitPermit::new(self.epoch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// State goes on under the same layout, and under a newer version of the function that keeps it; nothing else.
+    #[test]
+    fn which_layout_takes_which_state() {
+        let layout = |key: &str, columns: &str, version: u32| StateLayout {
+            key: key.to_owned(),
+            value: "the state of counts.count".to_owned(),
+            columns: columns.to_owned(),
+            version,
+        };
+        let stored = layout("word: utf8", "", 2);
+        assert!(stored.takes(&stored));
+        assert!(layout("word: utf8", "", 3).takes(&stored));
+        for other in [layout("word: utf8", "", 1), layout("word: int64", "", 2), layout("word: utf8", "sum: Int64", 2)]
+        {
+            assert!(!other.takes(&stored), "{other:?}");
+        }
     }
 }

@@ -119,9 +119,11 @@ impl KeyedState {
     /// Whether what is in memory can be carried on by another version of the stage. Where it cannot, as when windows now close
     /// at another time than that under which they are noted, it may still be read from the checkpoint.
     pub fn fits(&self, barrier: &Barrier) -> bool {
-        self.barrier.layout() == barrier.layout()
-            && self.stored == stored_columns(barrier)
-            && self.barrier.closes_like(barrier)
+        let takes = match (barrier.layout(), self.barrier.layout()) {
+            (Some(new), Some(old)) => new.takes(old),
+            (new, old) => new == old,
+        };
+        takes && self.stored == stored_columns(barrier) && self.barrier.closes_like(barrier)
     }
 
     /// Carries the state on under another plan: expressions and plugins may have changed, the layout has not.

@@ -62,6 +62,7 @@ pub(super) fn build_distinct(
         Some(Forget::After(_)) => "seen, and until when",
         _ => "seen",
     };
-    let layout = StateLayout { key: describe_schema(&keys.schema), value: value.to_owned(), columns: String::new() };
+    let layout =
+        StateLayout { key: describe_schema(&keys.schema), value: value.to_owned(), columns: String::new(), version: 0 };
     Some(Distinct { keys, forget, time: time.map(|time| time.column), layout })
 }

@@ -57,7 +57,7 @@ pub(super) fn build_group(
         Fold::Sql(aggregates) => describe_columns(aggregates.iter().flat_map(AggregateExpr::state_fields)),
         Fold::Reduce(..) => String::new(),
     };
-    let layout = StateLayout { key: format!("{key}{}", describe_extent(&group.extent)), value, columns };
+    let layout = StateLayout { key: format!("{key}{}", describe_extent(&group.extent)), value, columns, version: 0 };
     Some(Group { keys, fold, extent, closing, layout, schema })
 }
 

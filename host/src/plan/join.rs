@@ -59,6 +59,7 @@ pub(super) fn build_join(scope: &mut Scope<'_>, spec: &TransformSpec, join: &Joi
         key: describe_schema(&left_keys.schema),
         value: format!("rows of `{}` and of `{}`", describe_schema(&left.schema), describe_schema(&right.schema)),
         columns: String::new(),
+        version: 0,
     };
     let side = |keys: Columns, rows: &Rows, time: Option<EventColumn>| Side {
         keys,

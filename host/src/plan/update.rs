@@ -85,6 +85,7 @@ pub(super) fn build_update(
         key: describe_schema(&keys.schema),
         value: format!("the state of {}", call.label),
         columns: String::new(),
+        version: function.state_version,
     };
     let update = Update {
         shuffled: Arc::new(Schema::new(fields.collect::<Vec<_>>())),

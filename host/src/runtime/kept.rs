@@ -27,7 +27,12 @@ impl Kept {
     pub(super) fn check(&self, plan: &Plan) -> Result<(), RunError> {
         for (part, stored) in &self.layouts {
             let refusal = match layout_of(plan, part) {
-                Some(layout) if layout == stored => continue,
+                Some(layout) if layout.takes(stored) => continue,
+                Some(layout) if layout.version < stored.version => format!(
+                    "the checkpoint holds state of `{part}` of version {}, but the plugin is at version {}; put the newer plugin \
+                     back, or start with --drop-state {part} to forget that state and let the part begin empty",
+                    stored.version, layout.version
+                ),
                 Some(layout) => format!(
                     "the checkpoint holds state of `{part}` {}, but the manifest now has it {}; put the old definition back, or \
                      start with --drop-state {part} to forget that state and let the part begin empty",
@@ -92,7 +97,7 @@ impl Kept {
         }
         let stored = self.layout(from).expect("what is kept for a part is the history of a source or state");
         match layout_of(plan, to) {
-            Some(layout) if layout == stored => Ok(true),
+            Some(layout) if layout.takes(stored) => Ok(true),
             Some(layout) => refused(format!(
                 "the state is {}, but `{to}` has it {}",
                 in_words(stored, layout),
@@ -106,7 +111,7 @@ impl Kept {
     /// is would forget it again at each start.
     fn check_drop(&self, plan: &Plan, part: &PartName) -> Result<bool, RunError> {
         if let Some(stored) = self.layout(part) {
-            return Ok(layout_of(plan, part) != Some(stored));
+            return Ok(!layout_of(plan, part).is_some_and(|layout| layout.takes(stored)));
         }
         Ok(self.sources.contains(part) && !has_source(plan, part))
     }
@@ -127,7 +132,7 @@ impl Kept {
 
     /// What may have become of a stage that is missing: the one new part that keeps the same.
     fn renamed_stage(&self, plan: &Plan, missing: &PartName, stored: &StateLayout) -> String {
-        let same = keeping(plan).filter(|(part, layout)| *layout == stored && !self.has(part)).map(|(part, _)| part);
+        let same = keeping(plan).filter(|(part, layout)| layout.takes(stored) && !self.has(part)).map(|(part, _)| part);
         match only(same) {
             Some(part) => format!(
                 "`{part}` is new and keeps the same: if it is `{missing}` under another name, start with --rename-state \

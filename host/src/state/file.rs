@@ -5,7 +5,7 @@ mod faults;
 mod home;
 
 use std::{
-    io,
+    fs, io,
     panic::{self, AssertUnwindSafe},
     path::Path,
 };
@@ -17,6 +17,9 @@ use super::{failure::Failure, tables, write};
 
 /// The file's name in the folder of the checkpoint.
 pub(super) const NAME: &str = "checkpoint.redb";
+
+/// What the names of checkpoints begin with that have not got theirs yet.
+pub(super) const UNNAMED: &str = ".checkpoint-";
 
 /// How much of the file redb keeps in memory. Buckets of state are kept in memory as what they are, above the store,
 /// so a large cache would hold them twice; this is room for a few of the largest values.
@@ -43,6 +46,15 @@ fn open_in(home: &dyn Home, dir: &Path, path: &Path) -> Result<Database, Failure
         Some(other) => Err(Failure::Format(other)),
         None => Err(Failure::Foreign),
     }
+}
+
+/// Removes what processes have left that were killed before a checkpoint of theirs had its name. Only for who holds the
+/// checkpoint of this folder: one that another process is making now will find that there is one already.
+pub(super) fn remove_leftovers(dir: &Path) {
+    let entries = fs::read_dir(folder_or_here(dir)).into_iter().flatten().flatten();
+    let unnamed = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(UNNAMED));
+    // What cannot be removed is in nobody's way.
+    unnamed.for_each(|entry| drop(fs::remove_file(entry.path())));
 }
 
 /// Opens a file all of whose pages are as they were written. After a quick repair redb itself looks at no checksum,

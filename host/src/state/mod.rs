@@ -51,7 +51,10 @@ impl RedbStore {
     pub fn open(dir: &Path) -> Result<Self, CheckpointError> {
         let path = dir.join(file::NAME);
         match file::open(dir, &path) {
-            Ok(database) => Ok(RedbStore { database: database.into(), path }),
+            Ok(database) => {
+                file::remove_leftovers(dir);
+                Ok(RedbStore { database: database.into(), path })
+            }
             Err(failure) => Err(failure.at(&path)),
         }
     }

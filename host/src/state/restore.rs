@@ -31,7 +31,7 @@ impl Saved {
         };
         let restored = || {
             let folder = file::make_folder(dir)?;
-            let temporary = tempfile::Builder::new().prefix(".checkpoint-").tempfile_in(folder)?.into_temp_path();
+            let temporary = tempfile::Builder::new().prefix(file::UNNAMED).tempfile_in(folder)?.into_temp_path();
             let (database, _) = copying.copy(&self.store.database, &temporary)?;
             Ok((database, temporary))
         };

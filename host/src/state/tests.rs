@@ -46,7 +46,12 @@ fn committed_at(epoch: u64) -> Committed {
         modules: vec![("words".to_owned(), Digest::of(b"words"))],
         layouts: vec![(
             COUNTS.into(),
-            StateLayout { key: "word: utf8".to_owned(), value: "count(*)".to_owned(), columns: String::new() },
+            StateLayout {
+                key: "word: utf8".to_owned(),
+                value: "count(*)".to_owned(),
+                columns: String::new(),
+                version: 0,
+            },
         )],
     }
 }
@@ -308,6 +313,20 @@ fn later_versions_are_refused() {
     assert!(refusal(store.committed()).contains("its encoding has version 9"));
     drop(store);
     assert!(refusal(RedbStore::open(dir.path())).contains("has format 4, and this tidemill reads format 3"));
+}
+
+/// A process that is killed while it makes a checkpoint leaves one without a name, as large as the state may be. The next one that
+/// holds the folder clears it away, and nothing else.
+#[test]
+fn what_a_killed_process_has_left_is_cleared_away() {
+    let dir = TempDir::new().unwrap();
+    drop(filled(dir.path()));
+    fs::write(dir.path().join(".checkpoint-x7"), "half of one").unwrap();
+    fs::write(dir.path().join("notes"), "somebody's").unwrap();
+    assert_filled(&RedbStore::open(dir.path()).unwrap());
+    let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    names.sort_unstable();
+    assert_eq!(names, [file::NAME, "notes"]);
 }
 
 /// Two processes on one checkpoint would both believe to be the pipeline.

@@ -8,7 +8,7 @@ use arrow::{
 use super::*;
 
 fn layout(key: &str) -> StateLayout {
-    StateLayout { key: key.to_owned(), value: "what is kept".to_owned(), columns: String::new() }
+    StateLayout { key: key.to_owned(), value: "what is kept".to_owned(), columns: String::new(), version: 0 }
 }
 
 fn times(micros: &[i64]) -> ArrayRef {
@@ -107,6 +107,7 @@ fn parts_of_a_key_are_told_apart() {
         key: "user: utf8".to_owned(),
         value: "rows of `user: utf8` and of `price: int64`".to_owned(),
         columns: String::new(),
+        version: 0,
     };
     let mut rows = StoredRows::new(&"joined".into(), &layout, 9);
     rows.add(&[row(false, 7, false), row(true, 7, true), row(false, 7, true), row(false, 8, false)]).unwrap();

@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    collections::BTreeSet,
     fs::TryLockError,
     io,
     path::{Path, PathBuf},
@@ -67,6 +68,7 @@ impl Folder {
             TryLockError::Error(error) => failed("lock", &lock_file, &error),
         })?;
         let committed = last_manifest(disk.as_ref(), &notes).map_err(|error| failed("list", &notes, &error))?;
+        refuse_parts_of_lost_manifests(disk.as_ref(), path, committed)?;
         let folder = Folder { disk, path: path.to_owned(), committed, _lock: lock };
         folder.remove_leftovers().map_err(|error| failed("clear", path, &error))?;
         Ok(folder)
@@ -148,8 +150,11 @@ impl Folder {
 
     fn remove_leftovers(&self) -> io::Result<()> {
         let notes = self.notes();
+        let oldest = self.committed.and_then(|epoch| epoch.number().checked_sub(MANIFESTS_KEPT - 1));
         for name in self.disk.names(&notes)? {
-            if name.ends_with(TEMPORARY) {
+            // A run that was killed may have left a manifest that it was to drop.
+            let is_old = epoch_of_manifest(&name).zip(oldest).is_some_and(|(epoch, oldest)| epoch.number() < oldest);
+            if name.ends_with(TEMPORARY) || is_old {
                 self.disk.remove(&notes.join(name))?;
             }
         }
@@ -191,8 +196,27 @@ fn manifest_name(epoch: Epoch) -> String {
 }
 
 fn last_manifest(disk: &dyn Disk, notes: &Path) -> io::Result<Option<Epoch>> {
-    let epochs = disk.names(notes)?.into_iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok());
-    Ok(epochs.max().map(Epoch::new))
+    Ok(disk.names(notes)?.iter().filter_map(|name| epoch_of_manifest(name)).max())
+}
+
+fn epoch_of_manifest(name: &str) -> Option<Epoch> {
+    Some(Epoch::new(name.strip_suffix(".json")?.parse().ok()?))
+}
+
+/// A run that was killed leaves parts of one epoch that was not committed. Parts of several have lost their manifests: to take
+/// them for leftovers would be to delete what was committed.
+fn refuse_parts_of_lost_manifests(disk: &dyn Disk, path: &Path, committed: Option<Epoch>) -> Result<(), SinkError> {
+    let names = disk.names(path).map_err(|error| failed("list", path, &error))?;
+    let later: BTreeSet<Epoch> =
+        names.iter().filter_map(|name| epoch_of_part(name)).filter(|&epoch| Some(epoch) > committed).collect();
+    match (later.first(), later.last()) {
+        (Some(first), Some(last)) if first != last => Err(SinkError(format!(
+            "`{}` holds parts of epochs {first} to {last}, but `{NOTES}` in it has no manifest of them, so it is not known which \
+             are committed; put the manifests back, or choose an empty folder",
+            path.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Files that look like ours without our notes belong to somebody else, or to a sink whose notes were removed. To take

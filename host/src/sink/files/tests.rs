@@ -271,6 +271,23 @@ fn a_folder_has_one_writer() {
     assert_eq!(tree(folder.path()), ["part-00007-0.csv"]);
 }
 
+/// Parts without the manifests that say they are committed are not taken for leftovers of a run that was killed, which are of one
+/// epoch: that would be to delete them.
+#[test]
+fn parts_that_have_lost_their_manifests_are_kept() {
+    let folder = temporary();
+    let mut first = sink(folder.path(), OutputFormat::Text);
+    first.recover().unwrap();
+    (0..3).for_each(|number| epoch(&mut first, number, &[words(&["a"])]));
+    drop(first);
+    for number in 0..3 {
+        fs::remove_file(folder.path().join(format!("_tidemill/0000{number}.json"))).unwrap();
+    }
+    let error = sink(folder.path(), OutputFormat::Text).recover().unwrap_err();
+    assert!(error.0.contains("parts of epochs 0 to 2") && error.0.contains("put the manifests back"), "{error}");
+    assert_eq!(tree(folder.path()), ["part-00000-0.txt", "part-00001-0.txt", "part-00002-0.txt"]);
+}
+
 /// A large epoch is cut into pieces, always in the same places.
 #[test]
 fn a_large_epoch_has_several_pieces() {
@@ -299,4 +316,10 @@ fn old_manifests_go() {
     let names = tree(folder.path());
     assert_eq!((names.len(), names.first().unwrap().as_str()), (100, "_tidemill/00005.json"));
     assert_eq!(sink.recover().unwrap(), at(104));
+
+    // One that a run was killed before it could drop it goes with the next start.
+    drop(sink);
+    fs::write(folder.path().join("_tidemill/00004.json"), "{}").unwrap();
+    assert_eq!(self::sink(folder.path(), OutputFormat::Text).recover().unwrap(), at(104));
+    assert_eq!(tree(folder.path()), names);
 }

@@ -89,12 +89,14 @@ impl Files {
     }
 
     /// Takes waiting files until the limits are reached. What is recorded of a file is what it is now, not what it was
-    /// when it was listed; one that has vanished meanwhile was never planned and is passed over.
+    /// when it was listed; one that has vanished meanwhile was never planned and is passed over. One that cannot be read is an
+    /// error only when there is no other; the next listing finds it again.
     fn take(&mut self) -> Result<Vec<PlannedFile>, SourceError> {
         let max_files = self.settings.max_files_per_trigger.unwrap_or(usize::MAX);
         let max_bytes = self.settings.max_bytes_per_trigger.unwrap_or(u64::MAX);
         let mut files: Vec<PlannedFile> = Vec::new();
         let mut bytes = 0;
+        let mut unread = None;
         while files.len() < max_files {
             let Some(path) = self.waiting.front() else { break };
             if self.seen.contains(path) {
@@ -102,16 +104,23 @@ impl Files {
                 self.waiting.pop_front();
                 continue;
             }
-            if let Some(file) = PlannedFile::observe(path)? {
-                if !files.is_empty() && bytes + file.size > max_bytes {
-                    break;
+            match PlannedFile::observe(path) {
+                Ok(Some(file)) => {
+                    if !files.is_empty() && bytes + file.size > max_bytes {
+                        break;
+                    }
+                    bytes += file.size;
+                    files.push(file);
                 }
-                bytes += file.size;
-                files.push(file);
+                Ok(None) => {}
+                Err(error) => unread = Some(error),
             }
             self.waiting.pop_front();
         }
-        Ok(files)
+        match unread {
+            Some(error) if files.is_empty() => Err(error),
+            _ => Ok(files),
+        }
     }
 
     /// Goes on after these files, which an earlier process may have planned.

@@ -179,6 +179,29 @@ fn frozen_it_offers_only_what_is_there() {
     assert_eq!(epoch(&mut source), None);
 }
 
+/// A file that cannot be read does not keep those behind it, or before it, from being read.
+#[test]
+fn an_unreadable_file_holds_nobody_up() {
+    let folder = folder();
+    for (name, modified) in [("1", 10), ("2", 20), ("3", 30)] {
+        put(&folder, name, modified);
+    }
+    let mut source = open(&settings(folder.path()));
+    source.freeze(NOW).unwrap();
+    // Also for those who may read everything, a link to itself cannot be opened.
+    let unreadable = folder.path().join("2");
+    fs::remove_file(&unreadable).unwrap();
+    std::os::unix::fs::symlink(&unreadable, &unreadable).unwrap();
+    assert_eq!(epoch(&mut source).unwrap(), ["1", "3"]);
+    assert_eq!(epoch(&mut source), None);
+
+    let mut source = open(&FilesSource { max_files_per_trigger: Some(1), ..settings(folder.path()) });
+    source.waiting = [unreadable].into();
+    let error = source.next_range(NOW).unwrap_err().to_string();
+    assert!(error.contains("cannot read `") && error.contains("make it readable"), "{error}");
+    assert_eq!(epoch(&mut source).unwrap(), ["1"], "the others come after it");
+}
+
 /// A file that vanishes before any plan names it was never ours. One that vanishes or changes afterwards is an error that
 /// names it, and once it is back as it was, the same range reads on with nothing lost.
 #[test]

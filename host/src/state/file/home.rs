@@ -11,6 +11,8 @@ use std::{
 use redb::{Builder, Database, DatabaseError};
 use tempfile::TempPath;
 
+use super::UNNAMED;
+
 /// The file system that checkpoints live in.
 ///
 /// Laws: that a name is there is durable after a `sync_folder` of the folder that the name is in; before that a power
@@ -58,7 +60,7 @@ impl Home for RealHome {
     }
 
     fn create(&self, folder: &Path) -> io::Result<PathBuf> {
-        let file = tempfile::Builder::new().prefix(".checkpoint-").tempfile_in(folder)?;
+        let file = tempfile::Builder::new().prefix(UNNAMED).tempfile_in(folder)?;
         Ok(file.into_temp_path().keep()?)
     }
 

@@ -24,8 +24,12 @@ const BUCKETS: usize = 3;
 const HEADER_BITS: usize = 8 * 320;
 
 fn committed_at(epoch: u64) -> Committed {
-    let layout =
-        StateLayout { key: "word: utf8".to_owned(), value: "count = count(*)".to_owned(), columns: String::new() };
+    let layout = StateLayout {
+        key: "word: utf8".to_owned(),
+        value: "count = count(*)".to_owned(),
+        columns: String::new(),
+        version: 0,
+    };
     Committed {
         epoch: Epoch::new(epoch),
         batch_time: ProcessingTime::from_micros(1_000_000 * epoch as i64),
