@@ -79,9 +79,11 @@ impl JoinBucket {
         Ok(JoinBucket { sides: [kept(0)?, kept(1)?], key_columns, join: join.clone(), stored: Arc::clone(stored) })
     }
 
-    /// For how long after its own time a row may be matched by a row of the other side.
-    fn waits(&self, side: usize) -> Option<Duration> {
-        if side == 0 { self.join.after } else { self.join.before }
+    /// The event time with which no row of the other side can match this one any more. The bound itself still belongs to it, so
+    /// that is just after the bound; Spark reckons in milliseconds here, and whether an epoch sooner or later must be the same.
+    fn end(&self, side: usize, time: Option<EventTime>) -> Option<EventTime> {
+        let waits = if side == 0 { self.join.after } else { self.join.before };
+        Some(time?.after(waits?).after(Duration::from_millis(1)))
     }
 
     /// Where the columns of a side stand in stored rows.
@@ -92,23 +94,19 @@ impl JoinBucket {
     }
 
     fn keep(&mut self, side: usize, parts: &[Part<Note>], columns: &[ArrayRef]) -> Result<Vec<u32>, Failure> {
-        let waits = self.waits(side);
-        let kept = &mut self.sides[side];
-        let slots = kept.rows.put(parts, columns)?;
+        let slots = self.sides[side].rows.put(parts, columns)?;
         for (&slot, part) in slots.iter().zip(parts) {
-            if let (Some(waits), Some(time)) = (waits, part.note.time) {
-                kept.closings.add(slot as usize, time.after(waits));
+            if let Some(end) = self.end(side, part.note.time) {
+                self.sides[side].closings.add(slot as usize, end);
             }
         }
         Ok(slots)
     }
 
     fn remove(&mut self, side: usize, slot: u32) -> Part<Note> {
-        let waits = self.waits(side);
-        let kept = &mut self.sides[side];
-        let part = kept.rows.remove(slot);
-        if let (Some(waits), Some(time)) = (waits, part.note.time) {
-            kept.closings.remove(slot as usize, time.after(waits));
+        let part = self.sides[side].rows.remove(slot);
+        if let Some(end) = self.end(side, part.note.time) {
+            self.sides[side].closings.remove(slot as usize, end);
         }
         part
     }
