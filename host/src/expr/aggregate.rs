@@ -16,6 +16,7 @@ use datafusion_physical_expr::{
 
 use super::{
     ExprError,
+    extreme::Extreme,
     output::{output_type, to_output},
     scalar::{asks_for_the_time, parse},
 };
@@ -105,6 +106,11 @@ impl AggregateExpr {
 
     /// An empty accumulator for many groups.
     pub fn accumulator(&self) -> Result<Box<dyn GroupsAccumulator>, ExprError> {
+        let value = self.state_fields.first().map_or(&DataType::Null, |field| field.data_type());
+        let extreme = Extreme::of(self.function.fun().name(), value);
+        if let Some(accumulator) = extreme.and_then(|extreme| extreme.accumulator(value)) {
+            return Ok(accumulator);
+        }
         if self.function.groups_accumulator_supported() {
             return Ok(self.function.create_groups_accumulator()?);
         }

@@ -5,6 +5,7 @@
 
 mod aggregate;
 mod catalog;
+mod extreme;
 mod output;
 mod scalar;
 

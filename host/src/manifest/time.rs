@@ -70,15 +70,6 @@ fn over(section: &mut Section<'_, '_>) -> Option<Option<Extent>> {
         inner.refuse_unknown("a window over batches");
         let size = size?;
         let slide = slide.unwrap_or(1);
-        if slide > size {
-            let message = format!(
-                "{} slides by more batches than it has, so those in between would be in no window",
-                inner.name()
-            );
-            let span = inner.key("slide").unwrap_or_default();
-            inner.problem(Diagnostic::error(message).at(span, "").help("make `slide` at most as large as `batches`"));
-            return None;
-        }
         Some(Extent::Batches(BatchesSpec { size, slide, inverse, keep, span }))
     })
 }

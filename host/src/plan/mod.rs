@@ -227,7 +227,8 @@ impl Barrier {
     pub fn closes(&self) -> bool {
         match self {
             Barrier::Group(group) => group.closing.is_some(),
-            Barrier::Distinct(distinct) => distinct.forget.is_some(),
+            // Also where none is forgotten: by the next epoch older rows are late.
+            Barrier::Distinct(distinct) => distinct.time.is_some(),
             Barrier::Update(update) => update.time.is_some(),
             Barrier::Join(join) => join.after.is_some(),
             Barrier::Handle(_) => false,

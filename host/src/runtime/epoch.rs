@@ -74,8 +74,12 @@ impl Pipeline {
             Some(barrier) => barrier.closes(),
             None => false,
         };
-        // Windows over the last batches count those without rows too, one for each tick.
-        let counts = |node: &Node| matches!(&node.barrier, Some(Barrier::Group(group)) if matches!(group.extent, Extent::Batches(_)));
+        // Windows over the last batches count those without rows too, and functions that visit all keys do it in each batch.
+        let counts = |node: &Node| match &node.barrier {
+            Some(Barrier::Group(group)) => matches!(group.extent, Extent::Batches(_)),
+            Some(Barrier::Update(update)) => update.visit_all,
+            _ => false,
+        };
         let ticks = matches!(self.prepared.manifest.trigger, Trigger::Every(_));
         if ticks && self.prepared.plan.nodes.iter().any(counts) {
             return true;

@@ -123,8 +123,10 @@ impl BatchesBucket {
         let mut leaving: Vec<(usize, Vec<u32>)> = Vec::new();
         let mut coming: Vec<(usize, Vec<u32>)> = Vec::new();
         for key in self.states.sorted_keys() {
-            let leave: Vec<u32> = self.between(key, batch_number - slide - size, batch_number - size).collect();
-            let come: Vec<u32> = self.between(key, batch_number - slide, batch_number).collect();
+            // Of windows that do not overlap, the one before leaves whole, and what lies between them is in neither.
+            let (before, since) = (batch_number - size.max(slide), batch_number - slide.min(size));
+            let leave: Vec<u32> = self.between(key, batch_number - slide - size, before).collect();
+            let come: Vec<u32> = self.between(key, since, batch_number).collect();
             if !leave.is_empty() && self.states.of_key(key).contains_key(&TOGETHER) {
                 leaving.push((key, leave));
             }

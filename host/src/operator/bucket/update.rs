@@ -386,7 +386,7 @@ impl Bucket for UpdateBucket {
 
         let brought = Brought { rows, keys, due };
         let (version, mut changed, mut removed) = (self.update.version, Vec::new(), Vec::new());
-        self.call_all(calls, work, &brought, in_order, &mut |bucket, keys, outcome| {
+        let mut took = |bucket: &mut Self, keys: &[usize], outcome: KeyedOutcome| {
             for (group, &key) in keys.iter().enumerate() {
                 let state = outcome.states.is_valid(group).then(|| outcome.states.value(group).into());
                 let expires = outcome.expiry.as_ref().filter(|expiry| expiry.is_valid(group));
@@ -406,7 +406,18 @@ impl Bucket for UpdateBucket {
             outcome.cancel.iter().for_each(|timer| change(bucket, timer, false));
             outcome.set.iter().for_each(|timer| change(bucket, timer, true));
             done.results.push((None, outcome.rows));
-        })?;
+        };
+        self.call_all(calls, work, &brought, in_order, &mut took)?;
+        // A timer that was set for a time that is over already is heard in the same epoch, as in Spark; one that is then set again
+        // waits for the next, or a function could hold an epoch up for ever.
+        let mut due = self.take_due(work.watermarks.closed, work.now);
+        due.retain(|&key, _| self.kept(key).state.is_some());
+        if !due.is_empty() {
+            let mut keys: Vec<usize> = due.keys().copied().collect();
+            self.table.sort(&mut keys);
+            let heard = Brought { rows: brought.rows.slice(0, 0), keys, due };
+            self.call_all(calls, work, &heard, Vec::new(), &mut took)?;
+        }
         for key in &brought.keys {
             let kept = self.kept(*key);
             match (&kept.state, &before[key].state) {

@@ -37,9 +37,9 @@ impl Firsts {
         Firsts { by, time: flow.time, forget, seen: BTreeMap::new() }
     }
 
-    /// Whether keys are forgotten.
-    pub(super) fn forgets(&self) -> bool {
-        self.forget.is_some()
+    /// Whether a watermark says which rows are late.
+    pub(super) fn judges(&self) -> bool {
+        self.time.is_some()
     }
 
     pub(super) fn run(&mut self, parts: &[Part], now: Now) -> Passed {

@@ -156,7 +156,7 @@ impl<'a> Model<'a> {
         let counts = |stage: &Keeping<'_>| matches!(stage, Keeping::Group(groups) if groups.counts_epochs());
         let closes = |stage: &Keeping<'_>| match stage {
             Keeping::Above { .. } => false,
-            Keeping::First(firsts) => firsts.forgets(),
+            Keeping::First(firsts) => firsts.judges(),
             Keeping::Group(groups) => groups.closes(),
         };
         match self.pipeline.trigger {

@@ -147,4 +147,24 @@ fn sum_until_over(
     Some(Known { length: sum, over })
 }
 
-plugin!(tokenize, measure, double, longer, Longest, route, add_up, sum_until_over);
+/// Adds up the lengths of a word, and tells the sum whenever it is called.
+#[keyed_state]
+fn sum_so_far(word: Word<'_>, known: Option<i64>, lengths: Rows<Length>, ctx: &mut KeyContext<Sum<'_>>) -> Option<i64> {
+    let sum = known.unwrap_or_default() + lengths.iter().map(|row| row.length).sum::<i64>();
+    ctx.emit(Sum { word: word.word, sum });
+    Some(sum)
+}
+
+/// Tells how often it was called for a word. With rows it sets timers for times that are over.
+#[keyed_state]
+fn calls(word: Word<'_>, known: Option<i64>, lengths: Rows<Length>, ctx: &mut KeyContext<Sum<'_>>) -> Option<i64> {
+    let sum = known.unwrap_or_default() + 1;
+    ctx.emit(Sum { word: word.word, sum });
+    if !lengths.is_empty() {
+        ctx.set(Timer::ProcessingTime(context::batch_time()));
+        ctx.set(Timer::EventTime(Timestamp::default()));
+    }
+    Some(sum)
+}
+
+plugin!(tokenize, measure, double, longer, Longest, route, add_up, sum_until_over, sum_so_far, calls);
