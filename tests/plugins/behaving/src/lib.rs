@@ -1,5 +1,7 @@
 //! A well-behaved plugin with a function of each role, to be used wrongly.
 
+mod text;
+
 use std::time::Duration;
 
 use tidemill_sdk::prelude::*;
@@ -147,4 +149,18 @@ fn sum_until_over(
     Some(Known { length: sum, over })
 }
 
-plugin!(tokenize, measure, double, longer, Longest, route, add_up, sum_until_over);
+/// Keeps a promise of the SDK's text helpers, called by its name, or panics.
+#[filter]
+fn keeps_promise(promise: Word<'_>) -> bool {
+    let known = text::promises::PROMISES.iter().find(|(name, _)| *name == promise.word);
+    known.expect("a promise of this name").1();
+    true
+}
+
+/// The names of all promises.
+#[transform]
+fn promises<'a>(_: Line<'a>) -> impl Iterator<Item = Word<'a>> {
+    text::promises::PROMISES.iter().map(|(name, _)| Word { word: name })
+}
+
+plugin!(tokenize, measure, double, longer, Longest, route, add_up, sum_until_over, promises, keeps_promise);
