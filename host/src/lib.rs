@@ -10,6 +10,8 @@
 //! 3. [`runtime`]: where they meet, the epoch loop.
 //! 4. [`cli`]: the edge.
 
+#![deny(unsafe_code)]
+
 pub mod checkpoint;
 pub mod cli;
 pub mod expr;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, BinaryArray, BinaryBuilder, RecordBatch, UInt32Array, cast::AsArray},
+    array::{Array, ArrayRef, BinaryArray, BinaryBuilder, RecordBatch, UInt32Array, cast::AsArray, new_empty_array},
     compute::{concat_batches, take},
     datatypes::{DataType, Field},
 };
@@ -98,8 +98,13 @@ impl Folder {
         match self {
             Folder::Sql(accumulators) => {
                 let mut columns = Vec::new();
-                for (_, accumulator) in accumulators {
-                    columns.extend(accumulator.state(EmitTo::All)?);
+                for (aggregate, accumulator) in accumulators {
+                    let states = accumulator.state(EmitTo::All)?;
+                    if states.is_empty() {
+                        // Of no groups, what DataFusion adapts from accumulators of single groups gives no columns.
+                        columns.extend(aggregate.state_fields().iter().map(|field| new_empty_array(field.data_type())));
+                    }
+                    columns.extend(states);
                 }
                 Ok(columns)
             }
@@ -118,10 +123,15 @@ pub(super) fn evaluate(fold: &Fold, calls: &mut PluginCalls, states: &[ArrayRef]
             let mut results = Vec::with_capacity(aggregates.len());
             for aggregate in aggregates {
                 let (own, others) = rest.split_at(aggregate.state_fields().len());
+                rest = others;
+                if rows == 0 {
+                    // Of no groups, what DataFusion adapts from accumulators of single groups fails.
+                    results.push(new_empty_array(aggregate.field().data_type()));
+                    continue;
+                }
                 let mut accumulator = aggregate.accumulator()?;
                 accumulator.merge_batch(own, &each, rows)?;
                 results.push(aggregate.result(accumulator.evaluate(EmitTo::All)?)?);
-                rest = others;
             }
             Ok(results)
         }

@@ -5,6 +5,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::*;
+use crate::manifest::SourceConnector;
 
 const ROLES: [Role; 5] = [Role::Transform, Role::Filter, Role::Reducer, Role::KeyedState, Role::BatchHandler];
 
@@ -38,12 +39,11 @@ fn a_crate_for_every_role() {
 
         let source = fs::read_to_string(crate_dir.join("src/lib.rs")).unwrap();
         assert!(source.contains("plugin!(") && source.contains("#[test]"), "{role:?}");
-        if role != Role::KeyedState {
-            let pipeline = fs::read_to_string(crate_dir.join("pipeline.toml")).unwrap();
-            let manifest = crate::manifest::parse(&pipeline, "pipeline.toml", &crate_dir);
-            assert!(manifest.is_ok(), "{role:?}: {:?}", manifest.err());
-            assert!(crate_dir.join("input.txt").exists());
-        }
+        let pipeline = fs::read_to_string(crate_dir.join("pipeline.toml")).unwrap();
+        let manifest = crate::manifest::parse(&pipeline, "pipeline.toml", &crate_dir);
+        let manifest = manifest.unwrap_or_else(|error| panic!("{role:?}: {error:?}"));
+        let SourceConnector::Files(input) = &manifest.sources[0].connector else { panic!("{role:?}: {pipeline}") };
+        assert!(crate_dir.join(&input.path).exists(), "{role:?}: {}", input.path.display());
     }
 }
 

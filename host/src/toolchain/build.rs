@@ -146,10 +146,14 @@ fn target_dir(project: &Project) -> PathBuf {
     ours.join(Digest::of(project.workspace.as_os_str().as_encoded_bytes()).short())
 }
 
+/// Adds the target where it is missing. Several builds may find that out at the same moment, in threads or in processes, but
+/// two rustups at work on one toolchain fail with a conflict; so they take turns, and to all but the first rustup says
+/// that the target is there.
 fn add_target(project: &Project, tools: &Tools, progress: &mut dyn FnMut(&str)) -> Result<(), BuildError> {
     progress(&format!("the Rust target {TARGET} is missing; adding it: rustup target add {TARGET}"));
     let mut command = tools.rustup(&project.dir);
     command.args(["target", "add", TARGET]);
+    let _alone = tools.lock_rustup();
     match cargo::run(command, |_| {}, progress) {
         Ok(outcome) if outcome.status.success() => Ok(()),
         Ok(outcome) => Err(BuildError(format!(

@@ -3,8 +3,9 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
+    fs::File,
     io::{self, BufRead, BufReader, Read},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     thread,
 };
@@ -34,12 +35,19 @@ const NOT_FOR_PLUGINS: [&str; 10] = [
 pub(super) struct Tools {
     pub(super) cargo: OsString,
     pub(super) rustup: OsString,
+    /// The folder that rustup installs into.
+    pub(super) rustup_home: PathBuf,
 }
 
 impl Tools {
     /// The cargo that runs us, or else the first on the path; the rustup on the path.
     pub(super) fn found() -> Self {
-        Tools { cargo: env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), rustup: "rustup".into() }
+        let named = env::var_os("RUSTUP_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+        Tools {
+            cargo: env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
+            rustup: "rustup".into(),
+            rustup_home: named.or_else(|| Some(env::home_dir()?.join(".rustup"))).unwrap_or_default(),
+        }
     }
 
     pub(super) fn cargo(&self, dir: &Path) -> Command {
@@ -49,6 +57,17 @@ impl Tools {
     /// rustup in the crate's folder, because that is where a `rust-toolchain.toml` takes effect.
     pub(super) fn rustup(&self, dir: &Path) -> Command {
         command(&self.rustup, dir)
+    }
+
+    /// Waits until nobody else changes what rustup has installed, and keeps others waiting until it is dropped.
+    ///
+    /// The folder itself is locked, so that nothing of ours is left in it, and those who share it share the lock, whatever
+    /// else their environments say. None where it cannot be locked, as on some network file systems: then two that come at
+    /// the same moment may still get in each other's way.
+    pub(super) fn lock_rustup(&self) -> Option<File> {
+        let folder = File::open(&self.rustup_home).ok()?;
+        folder.lock().ok()?;
+        Some(folder)
     }
 }
 

@@ -42,7 +42,9 @@ impl Cache {
         }
         // SAFETY: the file was written by `put` into a folder that only this user can write to, and its name carries
         // the engine's compatibility hash. wasmtime checks version and settings once more.
-        match unsafe { Component::deserialize_file(engine, &path) } {
+        #[expect(unsafe_code, reason = "there is no other way to take compiled code")]
+        let component = unsafe { Component::deserialize_file(engine, &path) };
+        match component {
             Ok(component) => Some(component),
             Err(error) => {
                 tracing::debug!("compiled plugin {} is of no use here: {error:#}", path.display());

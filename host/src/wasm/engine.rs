@@ -4,7 +4,7 @@ use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolConcurrencyLimitError, PoolingAllocationConfig,
 };
 
-use super::guest::MAX_TABLE_ENTRIES;
+use super::guest::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ENTRIES, MAX_TABLES};
 
 /// So many memories of instances may be in use at a time. Each costs 4 GiB of address space, of which there are 128 TiB, and
 /// no memory before it is used. Enough for the 1,024 workers that a manifest may ask for, each with two plugins, or for 64
@@ -46,6 +46,11 @@ pub(super) fn too_many(error: &wasmtime::Error) -> Option<String> {
     })
 }
 
+/// Whether it is a component that has more of something than one may have, and how to say so. There is no type for it.
+pub(super) fn too_large(words: &str) -> Option<String> {
+    words.contains(" exceeds the ").then(|| format!("is larger than a plugin may be: {words}"))
+}
+
 fn config() -> Config {
     let mut config = Config::new();
     config
@@ -69,6 +74,10 @@ fn pool() -> PoolingAllocationConfig {
         .total_stacks(0)
         .max_memories_per_module(MAX_PER_MODULE)
         .max_tables_per_module(MAX_PER_MODULE)
+        // Of the component as a whole. The store would find that too, but only when it starts.
+        .max_memories_per_component(MAX_MEMORIES)
+        .max_tables_per_component(MAX_TABLES)
+        .max_core_instances_per_component(MAX_CORE_INSTANCES)
         .max_component_instance_size(MAX_METADATA)
         .max_core_instance_size(MAX_METADATA)
         .table_elements(MAX_TABLE_ENTRIES)

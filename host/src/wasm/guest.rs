@@ -75,7 +75,7 @@ impl GuestState {
         GuestState {
             wasi,
             table: ResourceTable::new(),
-            memory: MemoryLimit { limit: memory, refused: None },
+            memory: MemoryLimit::new(memory),
             now,
             outlets: None,
             written: Vec::new(),
@@ -221,32 +221,83 @@ impl outlets::Host for GuestState {
     }
 }
 
-/// Holds a guest's memory to its limit, and remembers what it refused.
+/// Holds a guest to its limits, all its memories and all its tables together, and remembers what it refused.
+///
+/// Growth that is allowed counts, even if the system then has no room for it: a guest could otherwise have growth taken back
+/// that did come about, by asking for some that cannot.
 pub(super) struct MemoryLimit {
     limit: u64,
+    /// What its memories have grown to.
+    memory: u64,
+    /// How many entries its tables have grown to.
+    entries: usize,
     /// How much memory the guest asked for when it was refused.
-    pub(super) refused: Option<u64>,
+    refused: Option<u64>,
 }
 
 impl MemoryLimit {
-    pub(super) fn limit(&self) -> u64 {
-        self.limit
+    fn new(limit: u64) -> Self {
+        MemoryLimit { limit, memory: 0, entries: 0, refused: None }
+    }
+
+    /// What was refused before is forgotten: the guest has made do without it.
+    pub(super) fn begin_call(&mut self) {
+        self.refused = None;
+    }
+
+    /// What the guest asked for when it was refused, if it was, and what to do about it.
+    pub(super) fn refusal(&self) -> Option<String> {
+        let asked = self.refused?.div_ceil(1 << 20);
+        let allowed = self.limit >> 20;
+        Some(format!("{asked} MiB of memory where limits.memory allows {allowed} MiB; raise it in the manifest"))
     }
 }
 
 /// Entries of all tables together: far more than any compiler emits, far less than would hurt.
 pub(super) const MAX_TABLE_ENTRIES: usize = 1 << 20;
 
+/// What one plugin may have of each. A compiler's output has one memory and two tables; a component that others were composed
+/// into has that for each of them.
+pub(super) const MAX_MEMORIES: u32 = 16;
+pub(super) const MAX_TABLES: u32 = 4 * MAX_MEMORIES;
+pub(super) const MAX_CORE_INSTANCES: u32 = 16 * MAX_MEMORIES;
+
 impl wasmtime::ResourceLimiter for MemoryLimit {
-    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let fits = desired as u64 <= self.limit;
-        if !fits {
-            self.refused = Some(desired as u64);
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let wanted = self.memory.saturating_add(desired.saturating_sub(current) as u64);
+        let fits = wanted <= self.limit;
+        if fits {
+            self.memory = wanted;
+        } else {
+            self.refused = Some(wanted);
         }
         Ok(fits)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= MAX_TABLE_ENTRIES)
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let wanted = self.entries.saturating_add(desired.saturating_sub(current));
+        let fits = wanted <= MAX_TABLE_ENTRIES;
+        if fits {
+            self.entries = wanted;
+        }
+        Ok(fits)
+    }
+
+    fn instances(&self) -> usize {
+        MAX_CORE_INSTANCES as usize
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES as usize
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES as usize
     }
 }

@@ -107,7 +107,7 @@ impl WasmInstance {
         };
         let label = &self.uses[used.0].label;
         live.store.set_epoch_deadline(ticks(self.limits.call_timeout));
-        live.store.data_mut().memory.refused = None;
+        live.store.data_mut().memory.begin_call();
         live.store.data().now.begin_call(label);
         match run(&mut live, handles[used.0]) {
             Ok(answer) => {
@@ -120,14 +120,8 @@ impl WasmInstance {
     }
 
     fn trapped(&self, label: &str, live: &mut Live, error: &wasmtime::Error) -> CallError {
-        let memory = &live.store.data().memory;
-        if let Some(wanted) = memory.refused {
-            return CallError::Limit(format!(
-                "{label} asked for {} MiB of memory where limits.memory allows {} MiB; raise it in the manifest, or have the \
-                 function keep less",
-                wanted.div_ceil(1 << 20),
-                memory.limit() >> 20,
-            ));
+        if let Some(refusal) = live.store.data().memory.refusal() {
+            return CallError::Limit(format!("{label} asked for {refusal}, or have the function keep less"));
         }
         if error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
             return CallError::Limit(format!(

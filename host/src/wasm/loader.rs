@@ -64,10 +64,10 @@ impl Loader {
             }
         };
         Component::new(&self.engine, encoded.as_deref().unwrap_or(bytes)).map_err(|error| {
-            LoadError(format!(
-                "{origin} is damaged or cut short: {}; build it again with `tidemill build`",
-                root_words(&error)
-            ))
+            let words = root_words(&error);
+            let what = engine::too_large(&words)
+                .unwrap_or_else(|| format!("is damaged or cut short: {words}; build it again with `tidemill build`"));
+            LoadError(format!("{origin} {what}"))
         })
     }
 

@@ -114,7 +114,8 @@ impl Loaded {
         store.set_epoch_deadline(ticks(limits.call_timeout));
         store.data_mut().enter(&AT_LOAD);
         let instance = self.instance_pre.instantiate(&mut store).map_err(|error| {
-            let why = engine::too_many(&error).unwrap_or_else(|| root_words(&error));
+            let too_much = || store.data().memory.refusal().map(|refusal| format!("it asks for {refusal}"));
+            let why = engine::too_many(&error).or_else(too_much).unwrap_or_else(|| root_words(&error));
             CallError::Failed(format!("plugin `{}` does not start: {why}", self.name()))
         })?;
         self.interfaces(store, &instance).map_err(|error| {

@@ -75,7 +75,7 @@ fn of_function(arguments: TokenStream, function: &ItemFn) -> Result<TokenStream>
         [a, b] => {
             for parameter in [a, b] {
                 if parameter.ty.to_token_stream().to_string() != value.to_string() {
-                    return Err(refuse(parameter.span()));
+                    return Err(refuse(parameter.ty.span()));
                 }
             }
         }

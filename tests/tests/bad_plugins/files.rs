@@ -26,12 +26,12 @@ format = "json"
 "#;
 
 /// Calls the binary with no compiled plugins at hand, so that the file itself is looked at.
-fn call<'a>(folder: &Folder, arguments: impl IntoIterator<Item = &'a str>) -> Finished {
+pub(super) fn call<'a>(folder: &Folder, arguments: impl IntoIterator<Item = &'a str>) -> Finished {
     Running::start(folder.command(arguments).env("XDG_CACHE_HOME", folder.path("cache"))).finish()
 }
 
 /// The pipeline with this file as its plugin.
-fn with_plugin(file: &[u8]) -> Folder {
+pub(super) fn with_plugin(file: &[u8]) -> Folder {
     let folder = Folder::with(PIPELINE);
     folder.write("in/a.txt", "one\ntwo\nthree\n");
     folder.write("plugin.wasm", file);

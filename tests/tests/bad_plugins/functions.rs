@@ -146,10 +146,12 @@ fn filters() {
         fill(&folder);
         folder
     };
-    let stumbling = filter("filter_panics");
-    assert_eq!(stumbling.run(&[]).code, Some(0));
-    assert_eq!(stumbling.column("out", "value"), ["one", "two", "three", "four"]);
-    assert_eq!(stumbling.column("aside", "row"), [r#"{"value":"bad"}"#]);
+    for function in ["filter_panics", "filter_loops"] {
+        let stumbling = filter(function);
+        assert_eq!(stumbling.run(&[]).code, Some(0), "{function}");
+        assert_eq!(stumbling.column("out", "value"), ["one", "two", "three", "four"], "{function}");
+        assert_eq!(stumbling.column("aside", "row"), [r#"{"value":"bad"}"#], "{function}");
+    }
 
     assert_one_error(
         &filter("filter_mask_short").run(&[]),
@@ -178,10 +180,12 @@ fn reducers() {
     assert_eq!(sound.run(&[]).code, Some(0));
     assert_eq!(counted(&sound), [r#"3: "1""#, r#"3: "2""#, r#"4: "1""#, r#"5: "1""#]);
 
-    let stumbling = reducer("reducer_panics");
-    assert_eq!(stumbling.run(&[]).code, Some(0));
-    assert_eq!(counted(&stumbling), [r#"3: "2""#, r#"4: "1""#, r#"5: "1""#]);
-    assert_eq!(stumbling.column("aside", "row"), [r#"{"value":"bad"}"#]);
+    for function in ["reducer_panics", "reducer_loops"] {
+        let stumbling = reducer(function);
+        assert_eq!(stumbling.run(&[]).code, Some(0), "{function}");
+        assert_eq!(counted(&stumbling), [r#"3: "2""#, r#"4: "1""#, r#"5: "1""#], "{function}");
+        assert_eq!(stumbling.column("aside", "row"), [r#"{"value":"bad"}"#], "{function}");
+    }
 
     let cases = [
         ("states_missing", "column `states` that has 1 offsets for 1 rows"),
@@ -199,12 +203,30 @@ fn reducers() {
     }
 }
 
+/// And for functions with a state per key, where the bad key is found.
+#[test]
+fn keyed_states() {
+    for (function, phrase) in
+        [("keyed_panics", "this row is beyond me"), ("keyed_loops", "did not come back within 500ms")]
+    {
+        let folder = misbehaving(&format!("group_by = [\"value as key\"]\nupdate = \"guest.{function}\""));
+        fill(&folder);
+        let run = folder.run(&[]);
+        assert_eq!(run.code, Some(0), "{function}: {}", run.stderr());
+        assert_eq!(folder.rows("out").len(), 4, "{function}: {:?}", folder.rows("out"));
+        let [letter] = &folder.rows("aside")[..] else { panic!("{function}: {:?}", folder.rows("aside")) };
+        let (row, error) = (letter["row"].as_str().expect("it is text"), letter["error"].as_str().expect("it is text"));
+        assert!(row.contains(r#""bad""#) && error.contains(phrase), "{function}: {letter}");
+    }
+}
+
 /// And for batch handlers, whose effects are not known when they fail, so they always stop the run. What they write to an
 /// outlet is the host's memory: it is limited like their own.
 #[test]
 fn batch_handlers() {
     let cases = [
         ("handler_panics", "this batch is beyond me"),
+        ("handler_loops", "did not come back within 500ms"),
         ("handler_unknown_outlet", "there is no outlet `nowhere`; the function describes: out"),
         ("handler_misfit", "the batch for outlet `out` does not fit: returned a column `out` that is of type int64"),
         ("handler_hoards", "limits.memory"),
@@ -298,6 +320,18 @@ fn chance_does_not_depend_on_the_workers() {
     rolled.sort();
     out.sort();
     assert_eq!((rolled.len(), out), (400, rolled));
+}
+
+/// What a plugin says is looked for under its name, among what others say; what it prints is no exception.
+#[test]
+fn what_a_function_prints_is_in_the_log_under_its_name() {
+    let folder = misbehaving("call = \"guest.speaks\"");
+    folder.write("in/1.txt", "one\n");
+    let run = folder.run(&[]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr());
+    let mut said = run.stderr;
+    said.sort();
+    assert_eq!(said, ["ERROR guest.speaks: said on standard error", "INFO guest.speaks: said on standard output",]);
 }
 
 /// A plugin that writes without end to the log must not fill the memory or bury what others say.

@@ -5,5 +5,6 @@
 
 mod files;
 mod functions;
+mod memories;
 mod misbehaving;
 mod tiny;

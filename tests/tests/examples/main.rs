@@ -5,8 +5,10 @@
 mod run;
 mod table;
 
+mod event_time;
 mod every_pipeline;
 mod logs;
+mod random_lines;
 mod sensors;
 mod word_count;
 mod words;

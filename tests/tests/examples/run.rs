@@ -4,6 +4,7 @@ use std::{
     fmt::Display,
     fs, iter,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use serde_json::Value;
@@ -56,10 +57,23 @@ impl Example {
 
     /// Starts it.
     pub(crate) fn start(&self) -> Pipeline {
+        Pipeline(Running::start(&mut self.command()))
+    }
+
+    /// Runs it until it kills itself at this point of an epoch.
+    pub(crate) fn crash(&self, point: &str) -> Vec<Table> {
+        let mut pipeline = Pipeline(Running::start(self.command().env("TIDEMILL_CRASH_AT", point)));
+        let tables = iter::from_fn(|| pipeline.next_table()).collect();
+        let finished = pipeline.0.finish();
+        assert_eq!(finished.code, None, "{}", finished.stderr());
+        tables
+    }
+
+    fn command(&self) -> Command {
         let mut command = tidemill(["run"]);
         command.arg(&self.manifest).arg("--checkpoint").arg(self.path("checkpoint"));
         command.args(self.settings.iter().flat_map(|setting| ["--set", setting]));
-        Pipeline(Running::start(&mut command))
+        command
     }
 }
 

@@ -11,10 +11,11 @@ use std::{
 };
 
 use serde_json::Value;
+use tidemill_tests::repository;
 
 use crate::{
-    run::{Example, book, books, written},
-    table::Table,
+    run::{Example, book, books, text, written},
+    table::{Table, quoted},
 };
 
 type Counts = BTreeMap<String, u64>;
@@ -25,6 +26,17 @@ fn a_folder_is_counted_and_its_telling_words_are_shown() {
     let shown = Example::new("word-count/pipeline.toml").run();
     let expected = telling(&books().concat());
     assert_eq!(counts(&shown), [(0, expected)]);
+}
+
+/// And it is the one that the README shows. Who has typed its first command compares.
+#[test]
+fn the_readme_shows_what_its_first_command_shows() {
+    let readme = text(&repository().join("README.md"));
+    let mut commands =
+        readme.lines().filter_map(|line| line.strip_prefix("    cargo run --release -- run guest-examples/"));
+    let pipeline = commands.next().expect("there is a first command");
+    let [table] = <[Table; 1]>::try_from(Example::new(pipeline).run()).unwrap();
+    assert_eq!((table.batch, table.sorted()), (0, quoted(&readme)));
 }
 
 /// A restart goes on where the checkpoint stands: what was read is not read again, and what is new adds to the counts.

@@ -1,6 +1,12 @@
-//! `stop-words`, `word-lengths` and `longest-word`: a filter with a config, statistics of each batch, and a reducer.
+//! `stop-words`, `word-lengths`, `longest-word` and `recent-words`: a filter with a config, statistics of each batch, and
+//! reducers, one of them with an inverse.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File},
+    io::Write,
+    time::{Duration, SystemTime},
+};
 
 use crate::run::{Example, book, books};
 
@@ -65,6 +71,34 @@ fn the_longest_word_of_each_letter_is_found() {
     let found: BTreeMap<_, _> =
         shown[0].rows.iter().map(|row| (row["initial"].clone(), row["longest"].clone())).collect();
     assert_eq!(found, expected);
+}
+
+/// What leaves the window is taken out of the sums by the inverse: they are those of two batches however many have gone by, and
+/// a word that has not come for two batches is forgotten.
+#[test]
+fn only_the_last_two_batches_count() {
+    let example = Example::new("recent-words/pipeline.toml")
+        .set_path("sources.lines.path", "input")
+        .set("sinks.out.rows", 1000)
+        .set("sinks.out.truncate", false);
+    fs::create_dir(example.path("input")).unwrap();
+    for (book, place) in books().iter().zip(0..) {
+        let mut file = File::create(example.path("input").join(format!("{place}.txt"))).unwrap();
+        file.write_all(book.as_bytes()).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 + place)).unwrap();
+    }
+    let long = |books: &[&str]| {
+        let mut counts = BTreeMap::<String, u64>::new();
+        let text = books.concat();
+        let words = text.split_whitespace().filter(|word| word.chars().count() > 6);
+        words.for_each(|word| *counts.entry(word.to_owned()).or_default() += 1);
+        counts
+    };
+    let [first, second, third] = &books();
+    let expected = [long(&[first]), long(&[first, second]), long(&[second, third])].into_iter().zip(0..);
+    let shown = example.run();
+    let shown: Vec<_> = shown.iter().map(|table| (table.by("word", "value"), table.batch)).collect();
+    assert_eq!(shown, expected.collect::<Vec<_>>());
 }
 
 fn hundredths(value: f64) -> f64 {

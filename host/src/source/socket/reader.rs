@@ -29,7 +29,7 @@ const READ_BYTES: usize = 64 << 10;
 pub(super) fn spawn(settings: &SocketSource, shared: Arc<Shared>) -> io::Result<()> {
     let address = settings.address.clone();
     let splitter = Splitter::new(address.clone(), settings.max_line_bytes.min(line::LONGEST_LINE));
-    let reader = Reader { address, splitter, shared, pause: FIRST_PAUSE };
+    let reader = Reader { address, splitter, shared, pause: Pause::SHORTEST };
     thread::Builder::new().name("socket".to_owned()).spawn(move || reader.run()).map(drop)
 }
 
@@ -37,8 +37,20 @@ struct Reader {
     address: String,
     splitter: Splitter,
     shared: Arc<Shared>,
-    /// How long to wait before connecting the next time; back to the shortest as soon as bytes arrive.
-    pause: Duration,
+    /// Before connecting the next time; back to the shortest as soon as bytes arrive.
+    pause: Pause,
+}
+
+/// How long to wait between two attempts: twice as long each time, up to a bound.
+#[derive(Debug, Clone, Copy)]
+struct Pause(Duration);
+
+impl Pause {
+    const SHORTEST: Pause = Pause(FIRST_PAUSE);
+
+    fn next(self) -> Self {
+        Pause((self.0 * 2).min(LONGEST_PAUSE))
+    }
 }
 
 impl Reader {
@@ -63,10 +75,10 @@ impl Reader {
                 }
                 Err(error) => tracing::debug!("cannot connect to {}: {error}", self.address),
             }
-            if !self.shared.pause(self.pause) {
+            if !self.shared.pause(self.pause.0) {
                 return;
             }
-            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+            self.pause = self.pause.next();
         }
     }
 
@@ -102,7 +114,7 @@ impl Reader {
                     return self.hand_over(|splitter, push| splitter.finish(push));
                 }
                 Ok(read) => {
-                    self.pause = FIRST_PAUSE;
+                    self.pause = Pause::SHORTEST;
                     if !self.hand_over(|splitter, push| splitter.feed(&piece[..read], push)) {
                         return false;
                     }
@@ -123,5 +135,20 @@ impl Reader {
         let alive = work(splitter, &mut |line| shared.push(line));
         shared.wake();
         alive
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::iter;
+
+    use super::*;
+
+    /// A server that restarts is found again at once, and one that is gone for the night is not asked ten times a second.
+    #[test]
+    fn pauses_double_up_to_a_bound() {
+        let pauses = iter::successors(Some(Pause::SHORTEST), |pause| Some(pause.next()));
+        let millis: Vec<u128> = pauses.map(|pause| pause.0.as_millis()).take(10).collect();
+        assert_eq!(millis, [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000]);
     }
 }

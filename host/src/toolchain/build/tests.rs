@@ -1,6 +1,6 @@
 //! Building real crates with the real cargo, and with stand-ins for tools that fail.
 
-use std::{ffi::OsString, fs, os::unix::fs::PermissionsExt};
+use std::{ffi::OsString, fs, os::unix::fs::PermissionsExt, thread};
 
 use tempfile::TempDir;
 
@@ -27,6 +27,12 @@ fn stand_in(dir: &Path, name: &str, script: &str) -> OsString {
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path.into_os_string()
+}
+
+/// Stand-ins, with a folder in which the real rustup has nothing.
+fn tools_of(cargo: OsString, rustup: OsString) -> Tools {
+    let rustup_home = Path::new(&rustup).parent().map(Path::to_owned).unwrap_or_default();
+    Tools { cargo, rustup, rustup_home }
 }
 
 /// A crate becomes a component, with the SIMD instructions that the SDK's loops need and the author's warnings shown.
@@ -108,8 +114,7 @@ fn the_target_is_added_when_it_is_missing() {
     let cargo = stand_in(tools.path(), "cargo", &cargo);
     let with = |rustup: OsString| {
         let mut heard = Vec::new();
-        let built =
-            build_with(&Tools { cargo: cargo.clone(), rustup }, dir.path(), &mut |line| heard.push(line.to_owned()));
+        let built = build_with(&tools_of(cargo.clone(), rustup), dir.path(), &mut |line| heard.push(line.to_owned()));
         (built.map_err(|error| error.to_string()), heard)
     };
 
@@ -129,11 +134,32 @@ fn the_target_is_added_when_it_is_missing() {
     assert!(heard[0].contains("is missing; adding it"), "{heard:?}");
 }
 
+/// On a fresh machine the first thing people run may be the tests, and many of them build a plugin at once: each finds that
+/// the target is missing. rustup gives up when another one is at work, so they take turns.
+#[test]
+fn only_one_rustup_runs_at_a_time() {
+    let dir = plugin(&format!("{MANIFEST}{CDYLIB}"), "");
+    let home = TempDir::new().unwrap();
+    let at_work = home.path().join("at-work");
+    let rustup = format!(
+        "mkdir {at_work} || {{ echo 'error: detected conflict' >&2; exit 1; }}\nsleep 0.1\nrmdir {at_work}",
+        at_work = at_work.display()
+    );
+    let tools = tools_of(Tools::found().cargo, stand_in(home.path(), "rustup", &rustup));
+    let project = Project::read(dir.path(), &tools).unwrap();
+    thread::scope(|scope| {
+        let adding: Vec<_> = (0..4).map(|_| scope.spawn(|| add_target(&project, &tools, &mut |_| {}))).collect();
+        for added in adding {
+            added.join().unwrap().unwrap();
+        }
+    });
+}
+
 /// Without Rust there is still a way on: a finished component.
 #[test]
 fn without_cargo() {
     let dir = plugin(&format!("{MANIFEST}{CDYLIB}"), "");
-    let tools = Tools { cargo: "/nonexistent/cargo".into(), rustup: "rustup".into() };
+    let tools = tools_of("/nonexistent/cargo".into(), "rustup".into());
     let error = build_with(&tools, dir.path(), &mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("cargo was not found") && error.contains("finished .wasm file"), "{error}");
 }

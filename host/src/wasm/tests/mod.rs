@@ -1,5 +1,6 @@
 //! Calls of real plugins, instance by instance.
 
+mod cache;
 mod keyed_state;
 mod many;
 
@@ -32,11 +33,16 @@ fn misbehaving() -> &'static dyn Plugin {
 
 /// One of the plugins in `tests/plugins`.
 fn load(name: &str) -> Arc<dyn Plugin> {
+    let loader = Loader::new(None).expect("the engine starts");
+    loader.load(name, &component(name)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Its file.
+fn component(name: &str) -> Vec<u8> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("host/ stands in the repository");
     let crate_dir: PathBuf = repository.join("tests/plugins").join(name);
     let file = toolchain::build(&crate_dir, &mut |line| eprintln!("{line}")).unwrap_or_else(|error| panic!("{error}"));
-    let loader = Loader::new(None).expect("the engine starts");
-    loader.load(name, &fs::read(file).expect("it was just built")).unwrap_or_else(|error| panic!("{error}"))
+    fs::read(file).expect("it was just built")
 }
 
 /// An instance with one function prepared, in an epoch.

@@ -1,5 +1,7 @@
 //! A well-behaved plugin with a function of each role, to be used wrongly.
 
+mod text;
+
 use std::time::Duration;
 
 use tidemill_sdk::prelude::*;
@@ -167,4 +169,31 @@ fn calls(word: Word<'_>, known: Option<i64>, lengths: Rows<Length>, ctx: &mut Ke
     Some(sum)
 }
 
-plugin!(tokenize, measure, double, longer, Longest, route, add_up, sum_until_over, sum_so_far, calls);
+/// Keeps a promise of the SDK's text helpers, called by its name, or panics.
+#[filter]
+fn keeps_promise(promise: Word<'_>) -> bool {
+    let known = text::promises::PROMISES.iter().find(|(name, _)| *name == promise.word);
+    known.expect("a promise of this name").1();
+    true
+}
+
+/// The names of all promises.
+#[transform]
+fn promises<'a>(_: Line<'a>) -> impl Iterator<Item = Word<'a>> {
+    text::promises::PROMISES.iter().map(|(name, _)| Word { word: name })
+}
+
+plugin!(
+    tokenize,
+    measure,
+    double,
+    longer,
+    Longest,
+    route,
+    add_up,
+    sum_until_over,
+    sum_so_far,
+    calls,
+    promises,
+    keeps_promise
+);

@@ -45,14 +45,16 @@ const FUNCTIONS: &[(Role, &[&str])] = &[
             "looks_around",
             "rolls_dice",
             "shouts",
+            "speaks",
         ],
     ),
-    (Role::Filter, &["filter_panics", "filter_mask_short"]),
+    (Role::Filter, &["filter_panics", "filter_loops", "filter_mask_short"]),
     (
         Role::Reducer,
         &[
             "counts",
             "reducer_panics",
+            "reducer_loops",
             "states_missing",
             "states_of_text",
             "merge_loses_one",
@@ -65,6 +67,7 @@ const FUNCTIONS: &[(Role, &[&str])] = &[
         &[
             // Over the row `bad`.
             "keyed_panics",
+            "keyed_loops",
             "keyed_refuses",
             // As a whole.
             "keyed_gives_up",
@@ -97,7 +100,10 @@ const FUNCTIONS: &[(Role, &[&str])] = &[
             "keyed_counts",
         ],
     ),
-    (Role::BatchHandler, &["handler_panics", "handler_unknown_outlet", "handler_misfit", "handler_hoards"]),
+    (
+        Role::BatchHandler,
+        &["handler_panics", "handler_loops", "handler_unknown_outlet", "handler_misfit", "handler_hoards"],
+    ),
 ];
 
 /// The function that a handle stands for.

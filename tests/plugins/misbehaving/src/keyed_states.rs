@@ -4,7 +4,7 @@ use crate::{
     Misbehaving,
     bindings::exports::tidemill::plugin::keyed_state::{Guest, Outcome, Timers, Work},
     catalog,
-    wire::{BAD, Batch, Column, Failure, Values, batch, failure, lines, numbers, states_of, text, text_batch},
+    wire::{BAD, Batch, Column, Failure, Values, batch, failure, lines, numbers, spin, states_of, text, text_batch},
 };
 
 impl Guest for Misbehaving {
@@ -12,6 +12,7 @@ impl Guest for Misbehaving {
         let bad = lines(&work.input).iter().position(|line| *line == BAD);
         match (catalog::name(handle), bad) {
             ("keyed_panics", Some(_)) => panic!("this row is beyond me"),
+            ("keyed_loops", Some(_)) => spin(),
             ("keyed_refuses", Some(row)) => {
                 return Err(Failure { message: "this row is not for me".to_owned(), row: Some(row as u32) });
             }

@@ -24,6 +24,11 @@ pub(crate) fn visit(name: &str, lines: &[&str]) -> Vec<String> {
         }
         "looks_around" => lines.iter().map(|_| look_around()).collect(),
         "rolls_dice" => lines.iter().map(|line| roll(line)).collect(),
+        "speaks" => {
+            println!("said on standard output");
+            eprintln!("said on standard error");
+            lines.iter().map(|line| (*line).to_owned()).collect()
+        }
         _ => {
             shout();
             lines.iter().map(|line| (*line).to_owned()).collect()

@@ -9,7 +9,7 @@ use crate::{
         tidemill::plugin::outlets,
     },
     catalog, sightseers,
-    wire::{BAD, Batch, Column, Failure, Values, Variable, batch, failure, lines, text, text_batch},
+    wire::{BAD, Batch, Column, Failure, Values, Variable, batch, failure, lines, spin, text, text_batch},
 };
 
 impl Guest for Misbehaving {
@@ -18,9 +18,7 @@ impl Guest for Misbehaving {
         let bad = lines.iter().position(|line| line.starts_with(BAD));
         match (catalog::name(handle), bad) {
             ("panics", Some(_)) => panic!("this row is beyond me"),
-            ("loops", Some(_)) => loop {
-                black_box(());
-            },
+            ("loops", Some(_)) => spin(),
             ("hoards", Some(_)) => hoard(),
             ("overflows", Some(_)) => return Err(failure(format!("came back from {}", descend(0)))),
             ("exits", Some(_)) => std::process::exit(7),
@@ -32,7 +30,7 @@ impl Guest for Misbehaving {
                 return Err(Failure { message: "it was the row behind the last".to_owned(), row: Some(input.rows) });
             }
             ("writes_to_an_outlet", Some(_)) => outlets::write("out", &text_batch(&lines)).map_err(failure)?,
-            ("sleeps" | "looks_around" | "rolls_dice" | "shouts", _) => {
+            ("sleeps" | "looks_around" | "rolls_dice" | "shouts" | "speaks", _) => {
                 let seen = sightseers::visit(catalog::name(handle), &lines);
                 return Ok(output(text_batch(&seen)));
             }

@@ -1,4 +1,6 @@
-//! Batches of one column of text, and states that are numbers as text, read and written.
+//! Batches of one column of text, and states that are numbers as text, read and written; and a loop without an end.
+
+use std::hint::black_box;
 
 pub(crate) use crate::bindings::tidemill::plugin::types::{Batch, Column, DataType, Failure, Field, Values, Variable};
 
@@ -55,4 +57,11 @@ pub(crate) fn field(name: &str, data_type: DataType) -> Field {
 /// A failure of the call as a whole.
 pub(crate) fn failure(message: impl Into<String>) -> Failure {
     Failure { message: message.into(), row: None }
+}
+
+/// Never comes back.
+pub(crate) fn spin() -> ! {
+    loop {
+        black_box(());
+    }
 }
