@@ -1,6 +1,6 @@
 //! SQL expressions and aggregates, by DataFusion: parsing, typing, coercion and vectorised evaluation.
 //!
-//! The only folder that names DataFusion's SQL and expression crates. It is pure: a compiled expression is a function
+//! Beside it only `operator` names DataFusion, for its accumulators and hashes. It is pure: a compiled expression is a function
 //! of a batch, and `now()` is the epoch's batch time, so running an epoch again gives the same rows.
 
 mod aggregate;

@@ -298,7 +298,7 @@ pub struct TransformSpec {
     pub name: Spanned<PartName>,
     /// Where its rows come from; several are a union.
     pub inputs: Vec<Spanned<Input>>,
-    /// SQL conditions, all of which must hold.
+    /// The SQL condition for which rows come in.
     pub filter: Option<Spanned<String>>,
     /// What it does in between.
     pub operation: Option<Operation>,

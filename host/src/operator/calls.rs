@@ -1,6 +1,6 @@
 //! The plugin instances of one worker, and what becomes of rows their functions cannot take.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use arrow::{
     array::{Array, BooleanArray, RecordBatch, RecordBatchOptions},
@@ -171,27 +171,27 @@ impl PluginCalls {
         let Columns { expressions, schema } = &call.arguments;
         let columns = expressions.iter().map(|e| e.evaluate(input)).collect::<Result<Vec<_>, _>>()?;
         let wanting = schema.fields().iter().zip(&columns);
-        let missing: Vec<usize> = wanting
-            .filter(|(field, column)| !field.is_nullable() && column.null_count() > 0)
-            .flat_map(|(field, column)| {
-                let nulls = column.logical_nulls().expect("it has nulls");
-                let missing = (0..column.len()).filter(move |&row| nulls.is_null(row));
-                missing.map(|row| (row, field.name().clone())).collect::<Vec<_>>()
-            })
-            .map(|(row, column)| {
-                let error = format!(
-                    "{} wants a value in `{column}`, but the row has none; take an Option to accept that",
-                    call.label
-                );
-                self.set_aside(call, input, row, error).map(|()| row)
-            })
-            .collect::<Result<_, _>>()?;
+        // Each row once, with the first column that it lacks.
+        let mut missing: BTreeMap<usize, &str> = BTreeMap::new();
+        for (field, column) in wanting.filter(|(field, column)| !field.is_nullable() && column.null_count() > 0) {
+            let nulls = column.logical_nulls().expect("it has nulls");
+            for row in (0..column.len()).filter(|&row| nulls.is_null(row)) {
+                missing.entry(row).or_insert(field.name());
+            }
+        }
+        for (&row, column) in &missing {
+            let error = format!(
+                "{} wants a value in `{column}`, but the row has none; take an Option to accept that",
+                call.label
+            );
+            self.set_aside(call, input, row, error)?;
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(input.num_rows()));
         if missing.is_empty() {
             let rows = RecordBatch::try_new_with_options(schema.clone(), columns, &options)?;
             return Ok(Arguments { rows, kept: None });
         }
-        let kept: Vec<usize> = (0..input.num_rows()).filter(|row| !missing.contains(row)).collect();
+        let kept: Vec<usize> = (0..input.num_rows()).filter(|row| !missing.contains_key(row)).collect();
         let mask = selection(input.num_rows(), &kept);
         let columns = columns.iter().map(|c| arrow::compute::filter(c, &mask)).collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(kept.len()));
@@ -207,7 +207,7 @@ impl PluginCalls {
         arguments: &Arguments,
         attempt: &mut Attempt<'_>,
     ) -> Result<(), Failure> {
-        let (mut stops, mut timeouts) = (0, 0);
+        let mut stops = Stops::default();
         // Ranges still to do, the next on top.
         let mut todo: Vec<Range<usize>> = std::iter::once(0..arguments.rows.num_rows()).collect();
         let mut most = usize::MAX;
@@ -233,13 +233,7 @@ impl PluginCalls {
                 }
                 CallError::Contract(_) => return Err(error.into()),
                 _ if range.len() > 1 && self.bad_rows == BadRows::SetAside => {
-                    stops += 1;
-                    timeouts += usize::from(matches!(error, CallError::Limit(_)));
-                    if stops > MAX_STOPS || timeouts > MAX_TIMEOUTS {
-                        return Err(Failure::BadRow(format!(
-                            "{error} (this happened {stops} times in one batch, so the function and not a row is at fault)"
-                        )));
-                    }
+                    stops.note(&error)?;
                     let middle = range.start + range.len() / 2;
                     todo.push(middle..range.end);
                     todo.push(range.start..middle);
@@ -273,6 +267,28 @@ impl PluginCalls {
             row: shown,
             module: Some(self.digests[call.plugin]),
         });
+        Ok(())
+    }
+}
+
+/// How often calls have stopped without naming a row, in one batch.
+#[derive(Default)]
+pub(super) struct Stops {
+    all: usize,
+    timeouts: usize,
+}
+
+impl Stops {
+    /// Notes one more. When there are so many that not a row is at fault but the function, that is the end.
+    pub(super) fn note(&mut self, error: &CallError) -> Result<(), Failure> {
+        self.all += 1;
+        self.timeouts += usize::from(matches!(error, CallError::Limit(_)));
+        if self.all > MAX_STOPS || self.timeouts > MAX_TIMEOUTS {
+            return Err(Failure::BadRow(format!(
+                "{error} (this happened {} times in one batch, so the function and not a row is at fault)",
+                self.all
+            )));
+        }
         Ok(())
     }
 }

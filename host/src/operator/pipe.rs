@@ -342,7 +342,10 @@ fn select(columns: &Columns, batch: &RecordBatch) -> Result<RecordBatch, Failure
 fn rename(batch: &RecordBatch, schema: &SchemaRef) -> RecordBatch {
     match batch.schema_ref() == schema {
         true => batch.clone(),
-        false => batch.clone().with_schema(Arc::clone(schema)).unwrap_or_else(|_| batch.clone()),
+        false => {
+            let renamed = batch.clone().with_schema(Arc::clone(schema));
+            renamed.expect("inputs of a part have the same columns, or the plan was refused")
+        }
     }
 }
 

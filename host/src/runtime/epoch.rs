@@ -66,8 +66,9 @@ impl Pipeline {
         self.run_planned(&plan, &write, durations, started).map(Some)
     }
 
-    /// Whether an epoch without rows is worth running: when the watermark has moved past what the last one closed and
-    /// there is a stage that closes by it, when the time of a key has come, or when batches are counted. The trigger once runs no epoch on top of the one that was asked for.
+    /// Whether an epoch without rows is worth running: when the watermark has moved past what the last one closed and there is
+    /// a stage that closes by it, when the time of a key has come, or when batches are counted. The trigger once runs no epoch
+    /// on top of the one that was asked for.
     fn has_something_to_close(&self, now: ProcessingTime) -> bool {
         let closes = |node: &Node| match &node.barrier {
             Some(Barrier::Group(_)) if node.modes.contains(&OutputMode::Complete) => false,

@@ -1,6 +1,7 @@
 //! From the bytes of a file to a plugin that can be instantiated.
 
 use std::{
+    io,
     path::PathBuf,
     sync::{
         Arc,
@@ -48,7 +49,7 @@ impl Loader {
             let engine = engine::start()?;
             let mut linker = Linker::new(&engine);
             guest::link(&mut linker)?;
-            Ok(Loader { _ticker: Ticker::start(&engine), cache: Cache::open(cache), engine, linker })
+            Ok(Loader { _ticker: Ticker::start(&engine)?, cache: Cache::open(cache), engine, linker })
         };
         build().map_err(|error| LoadError(format!("the WebAssembly engine does not start here: {error:#}")))
     }
@@ -163,7 +164,8 @@ struct Ticker {
 }
 
 impl Ticker {
-    fn start(engine: &Engine) -> Self {
+    /// Without it no call would ever run into its time limit.
+    fn start(engine: &Engine) -> io::Result<Self> {
         let engine = engine.weak();
         let (stop, stopped): (Sender<()>, Receiver<()>) = mpsc::channel();
         let tick = move || {
@@ -174,8 +176,8 @@ impl Ticker {
                 }
             }
         };
-        let thread = thread::Builder::new().name("wasm-ticker".to_owned()).spawn(tick).ok();
-        Ticker { stop: Some(stop), thread }
+        let thread = thread::Builder::new().name("wasm-ticker".to_owned()).spawn(tick)?;
+        Ok(Ticker { stop: Some(stop), thread: Some(thread) })
     }
 }
 

@@ -96,7 +96,7 @@ impl Tracker {
         leads: Leads,
         started: ProcessingTime,
     ) -> Self {
-        let leads = if leads.len() == inputs.len() { leads } else { vec![BTreeMap::new(); inputs.len()] };
+        assert_eq!(leads.len(), inputs.len(), "what is remembered is of these inputs");
         Tracker { policy, inputs, leads, started, current }
     }
 
@@ -167,7 +167,8 @@ mod tests {
 
     fn tracker(policy: Policy, delays: &[u64], idle: Option<u64>) -> Tracker {
         let input = |&delay| Lateness { delay: Duration::from_secs(delay), idle: idle.map(Duration::from_secs) };
-        Tracker::new(policy, delays.iter().map(input).collect(), Watermark::START, Vec::new(), at(0))
+        let leads = vec![BTreeMap::new(); delays.len()];
+        Tracker::new(policy, delays.iter().map(input).collect(), Watermark::START, leads, at(0))
     }
 
     fn saw(input: usize, partition: &str, second: i64) -> Observed {

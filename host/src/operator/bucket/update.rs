@@ -17,7 +17,7 @@ use super::{Bucket, Done, Work, rows::batch};
 use crate::{
     manifest::BadRows,
     model::{EventTime, ProcessingTime, Watermark, timestamp_type},
-    operator::{Failure, PluginCalls, fold::binary, key_table::KeyTable, pieces::pieces},
+    operator::{Failure, PluginCalls, calls::Stops, fold::binary, key_table::KeyTable, pieces::pieces},
     plan::{Barrier, Update},
     ports::{CallError, GroupTimer, KeyedOutcome, KeyedWork, Timer},
 };
@@ -68,6 +68,19 @@ struct Brought {
 struct Piece {
     keys: Range<usize>,
     rows: Vec<(usize, u32)>,
+}
+
+impl Piece {
+    /// Puts both halves where the next piece is taken from, the first on top; what has one key stays whole.
+    fn halve_into(mut self, todo: &mut Vec<Piece>) {
+        let middle = self.keys.start + self.keys.len() / 2;
+        if middle > self.keys.start {
+            let later = self.rows.split_off(self.rows.partition_point(|(place, _)| *place < middle));
+            todo.push(Piece { keys: middle..self.keys.end, rows: later });
+            self.keys.end = middle;
+        }
+        todo.push(self);
+    }
 }
 
 /// Takes the outcome of a call for some keys.
@@ -251,6 +264,7 @@ impl UpdateBucket {
             rows = others;
         }
         todo.reverse();
+        let mut stops = Stops::default();
         while let Some(mut piece) = todo.pop() {
             let error = match self.call(calls, work, brought, &piece)? {
                 Ok(outcome) => {
@@ -264,14 +278,14 @@ impl UpdateBucket {
                 CallError::Row { row, message } if row < piece.rows.len() => {
                     let (_, row) = piece.rows.remove(row);
                     calls.set_aside(&call, &brought.rows, row as usize, message)?;
-                    todo.push(piece);
+                    // One that refuses a row may refuse the next; called with all of them each time, many would cost their
+                    // square.
+                    piece.halve_into(&mut todo);
                 }
                 CallError::Contract(_) => return Err(error.into()),
                 _ if piece.keys.len() > 1 && calls.bad_rows() == BadRows::SetAside => {
-                    let middle = piece.keys.start + piece.keys.len() / 2;
-                    let later = piece.rows.split_off(piece.rows.partition_point(|(place, _)| *place < middle));
-                    todo.push(Piece { keys: middle..piece.keys.end, rows: later });
-                    todo.push(Piece { keys: piece.keys.start..middle, rows: piece.rows });
+                    stops.note(&error)?;
+                    piece.halve_into(&mut todo);
                 }
                 _ if piece.keys.len() == 1 && !piece.rows.is_empty() => {
                     for (_, row) in piece.rows.drain(..) {
