@@ -30,15 +30,26 @@ impl Pipeline {
     /// Starts a pipeline where its checkpoint stands.
     pub fn start(
         environment: Environment,
+        store: Box<dyn CheckpointStore>,
+        wanted: Prepared,
+        decisions: &Decisions,
+    ) -> Result<Self, RunError> {
+        let sinks = open_sinks(&environment, &wanted)?;
+        Pipeline::start_with(environment, store, wanted, decisions, sinks)
+    }
+
+    /// The same with sinks that somebody else has opened, in the order of the manifest: on another file system, for one.
+    pub(crate) fn start_with(
+        environment: Environment,
         mut store: Box<dyn CheckpointStore>,
         wanted: Prepared,
         decisions: &Decisions,
+        mut sinks: Vec<Box<dyn Sink>>,
     ) -> Result<Self, RunError> {
         let committed = store.committed()?;
         let changes = Kept::of(store.as_ref(), committed.as_ref())?.check_changes(&wanted.plan, &decisions.state)?;
         let workers = start_workers(&wanted)?;
         let tables = Tables::open(&wanted)?;
-        let mut sinks = open_sinks(&environment, &wanted)?;
         let (next, in_flight) = recover(&environment, store.as_ref(), committed.as_ref(), &wanted, &mut sinks)?;
         in_flight.iter().try_for_each(|in_flight| in_flight.check(&wanted, &tables, decisions))?;
 

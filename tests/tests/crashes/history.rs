@@ -41,6 +41,10 @@ pub(crate) struct Tally {
     pub(crate) anywhere: u64,
     /// Kills of an epoch that was being run again after a kill.
     pub(crate) again: u64,
+    /// Kills of a process that was started with `--from`.
+    pub(crate) restored: u64,
+    /// Kills of a process that was started with `--rename-state`.
+    pub(crate) renamed: u64,
     /// Kills after which a sink's folder held a temporary file.
     pub(crate) temporary: u64,
     /// Kills after which a part was in its place and its epoch not committed.
@@ -48,6 +52,21 @@ pub(crate) struct Tally {
     /// Kills after which sinks stood at different epochs.
     pub(crate) apart: u64,
 }
+
+/// What somebody does with a pipeline between a kill and the next start. The result must be the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// Nothing.
+    None,
+    /// Makes a savepoint, and begins a new checkpoint with it.
+    Restored,
+    /// Gives parts that keep something another name.
+    Renamed,
+}
+
+/// The savepoint, and the checkpoint that begins with it.
+const SAVED: &str = "saved";
+const AGAIN: &str = "again";
 
 /// What is known of the epoch that the next start begins with.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -92,9 +111,11 @@ impl Killer<'_> {
         let mut next = Next::Open(0);
         // The first epoch that is certainly not planned yet.
         let mut ahead = 0;
+        let mut change = Change::None;
         loop {
             let kill = (self.tally.kills < self.wanted).then(|| self.choose(next, ahead)).flatten();
-            let (end, _) = run(&mut self.command(folder, kill), kill).map_err(|error| match kill {
+            let further = self.arguments(folder, change);
+            let (end, _) = run(self.command(folder, kill).args(&further), kill).map_err(|error| match kill {
                 Some(kill) => format!("on its way to {kill} {error}"),
                 None => error,
             })?;
@@ -109,6 +130,13 @@ impl Killer<'_> {
             kills.push(kill);
             let left = Output::of(folder).leftovers();
             self.tally.count(kill, &left);
+            let started_with = |argument: &str| u64::from(further.iter().any(|known| known == argument));
+            self.tally.restored += started_with("--from");
+            self.tally.renamed += started_with("--rename-state");
+            // There is something to save when a sink has the second epoch. The first kill is in the middle.
+            if change == Change::None && left.committed >= Some(1) && (self.tally.kills == 1 || self.dice.once_in(4)) {
+                change = self.change(folder)?;
+            }
             match kill {
                 Kill::At(point, epoch) => {
                     self.tally.again += u64::from(matches!(next, Next::Planned(planned, _) if planned == epoch));
@@ -127,13 +155,48 @@ impl Killer<'_> {
         }
     }
 
-    /// A start with any number of workers. When it is going to be killed at a point, it may as well run by the clock: then no
-    /// epoch is planned with the commit before, and after that commit the next start has nothing but what was committed.
+    /// Changes something that no result may depend on.
+    fn change(&mut self, folder: &Folder) -> Result<Change, String> {
+        if self.case.renames().next().is_some() && (self.tally.kills == 1 || self.dice.once_in(2)) {
+            self.case.rename(folder);
+            return Ok(Change::Renamed);
+        }
+        let saved = run(&mut folder.command(["savepoint", "pipeline.toml", "--to", SAVED]), None);
+        saved.map_err(|error| format!("when a savepoint was made {error}"))?;
+        self.case.move_checkpoint(folder, AGAIN);
+        Ok(Change::Restored)
+    }
+
+    /// What the next start must be told of a change.
+    fn arguments(&self, folder: &Folder, change: Change) -> Vec<String> {
+        match change {
+            // A start that was killed early has made no checkpoint, and is given again as it was.
+            Change::Restored if !folder.path(AGAIN).join("checkpoint.redb").exists() => {
+                vec!["--from".to_owned(), SAVED.to_owned()]
+            }
+            Change::None | Change::Restored => Vec::new(),
+            Change::Renamed => {
+                let renames = self.case.renames();
+                let renames = renames.flat_map(|(from, to)| ["--rename-state".to_owned(), format!("{from}={to}")]);
+                // Other names are another manifest, though it gives the same rows.
+                renames.chain(["--replay-changed".to_owned()]).collect()
+            }
+        }
+    }
+
+    /// A start with any number of workers. When it is going to be killed at a point, it may as well run for ever: by the
+    /// clock, where no epoch is planned with the commit before, and after that commit the next start has nothing but what was
+    /// committed; or as soon as there are rows.
     fn command(&mut self, folder: &Folder, kill: Option<Kill>) -> Command {
         let workers = (1 + self.dice.below(3)).to_string();
         let mut command = folder.command(["run", "pipeline.toml", "--workers", &workers]);
-        if matches!(kill, Some(Kill::At(..))) && (self.tally.kills == 0 || self.dice.once_in(2)) {
-            command.args(["--set", r#"trigger={ every = "1ms" }"#]);
+        if matches!(kill, Some(Kill::At(..))) {
+            let trigger = if self.tally.kills == 0 { 0 } else { self.dice.below(4) };
+            match trigger {
+                0 => drop(command.args(["--set", r#"trigger={ every = "1ms" }"#])),
+                1 => drop(command.args(["--set", r#"trigger="continuous""#])),
+                _ => {}
+            }
         }
         command
     }
@@ -216,6 +279,8 @@ impl Tally {
         self.at.iter_mut().zip(other.at).for_each(|(sum, kills)| *sum += kills);
         self.anywhere += other.anywhere;
         self.again += other.again;
+        self.restored += other.restored;
+        self.renamed += other.renamed;
         self.temporary += other.temporary;
         self.uncommitted += other.uncommitted;
         self.apart += other.apart;
@@ -228,6 +293,7 @@ impl fmt::Display for Tally {
         Point::ALL.iter().try_for_each(|point| write!(f, " {} {},", point.name(), self.at[*point as usize]))?;
         write!(f, " anywhere {}; ", self.anywhere)?;
         write!(f, "{} of an epoch run again; ", self.again)?;
+        write!(f, "{} of a start with --from, {} with --rename-state; ", self.restored, self.renamed)?;
         write!(
             f,
             "they left temporary files {} times, parts without a manifest {}, ",

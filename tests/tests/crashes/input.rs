@@ -28,6 +28,8 @@ pub(crate) struct Input {
     again: u64,
     /// One line in so many is no JSON.
     bad: u64,
+    /// Parts of the pipeline that may get another name on the way.
+    pub(crate) rename: Vec<String>,
 }
 
 impl Input {
@@ -37,6 +39,7 @@ impl Input {
         let needed = |key: &str| number(key).unwrap_or_else(|| panic!("input.toml says `{key}`"));
         let files = table["files"].as_table().expect("`files` has a number for each folder");
         let files = files.iter().map(|(folder, files)| (folder.clone(), files.as_integer().expect("a number") as u64));
+        let rename = table.get("rename").and_then(|names| names.as_array()).into_iter().flatten();
         Input {
             files: files.collect(),
             rows: needed("rows"),
@@ -45,6 +48,7 @@ impl Input {
             keys: needed("keys"),
             again: number("again").unwrap_or(0),
             bad: number("bad").unwrap_or(0),
+            rename: rename.map(|name| name.as_str().expect("a name").to_owned()).collect(),
         }
     }
 

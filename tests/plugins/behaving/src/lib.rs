@@ -183,6 +183,35 @@ fn promises<'a>(_: Line<'a>) -> impl Iterator<Item = Word<'a>> {
     text::promises::PROMISES.iter().map(|(name, _)| Word { word: name })
 }
 
+/// Counts the rows of a word by the clock alone, and yet does the same however fast it goes: its timers and times to live are
+/// over when they are set, so they act in the next epoch. Tells the count, and how many timers have expired in thousands.
+#[keyed_state]
+fn count_by_clock(
+    word: Word<'_>,
+    count: Option<i64>,
+    lengths: Rows<Length>,
+    ctx: &mut KeyContext<Sum<'_>>,
+) -> Option<i64> {
+    let count = count.unwrap_or_default() + lengths.len() as i64;
+    ctx.emit(Sum { word: word.word, sum: count + 1000 * ctx.expired().len() as i64 });
+    match (lengths.is_empty(), count % 3) {
+        (false, 0) => ctx.expire_after(Duration::ZERO),
+        (false, _) => ctx.set(Timer::ProcessingTime(Timestamp::default())),
+        (true, _) => {}
+    }
+    Some(count)
+}
+
+/// Adds numbers up.
+#[reducer(inverse = take_out)]
+fn add(sum: i64, value: i64) -> i64 {
+    sum + value
+}
+
+fn take_out(sum: i64, leaving: i64) -> i64 {
+    sum - leaving
+}
+
 plugin!(
     tokenize,
     measure,
@@ -195,5 +224,7 @@ plugin!(
     sum_so_far,
     calls,
     promises,
-    keeps_promise
+    keeps_promise,
+    count_by_clock,
+    add
 );

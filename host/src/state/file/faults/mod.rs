@@ -2,16 +2,19 @@
 //! afterwards.
 //!
 //! `disk` is a file system in memory: `content` and `names` know what of it survives. `layers` shows it to the store and
-//! the sink, `pipeline` runs both, and the tests are in `power` and `storage`.
+//! the sinks, `pipeline` runs the real epoch loop on both, `witness` stands between and notes what was promised, and the
+//! tests are in `power` and `storage`.
 
 mod content;
 mod dice;
 mod disk;
+mod input;
 mod layers;
 mod names;
 mod pipeline;
 mod power;
 mod storage;
+mod witness;
 
 use std::path::Path;
 
@@ -26,6 +29,11 @@ impl RedbStore {
             Ok(database) => Ok(RedbStore { database: database.into(), path }),
             Err(failure) => Err(failure.at(&path)),
         }
+    }
+
+    /// Another handle to the same checkpoint.
+    fn second(&self) -> Self {
+        RedbStore { database: self.database.clone(), path: self.path.clone() }
     }
 }
 

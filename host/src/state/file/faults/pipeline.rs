@@ -1,303 +1,244 @@
-//! A small pipeline on store and sink: the steps of the epoch loop, and what must be true after each start.
-//!
-//! Its rows say how often each word has come so far, so a state that was lost, doubled or from another epoch shows in the
-//! output.
+//! The real epoch loop on a simulated disk, and what must be true after each start.
 
-use std::{collections::BTreeMap, ops::AddAssign, path::Path, sync::Arc};
-
-use arrow::{
-    array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray},
-    datatypes::{DataType, Field, Int64Type, Schema},
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
-use super::{dice::mix, disk::SimDisk};
+use arrow::array::RecordBatch;
+
+use super::{disk::SimDisk, input::Input, witness::Witness};
 use crate::{
-    checkpoint::{Committed, EpochPlan, EventTimes, Recovery, SinkAction, decide},
-    manifest::{FilesSink, OutputFormat},
-    model::{Digest, Epoch, PartName, ProcessingTime, Watermark},
-    ports::{
-        CheckpointError, CheckpointStore, ChunkKind, Marker, Offset, Range, Sink, SinkError, StateChunk, StateReader,
-    },
+    manifest::SinkConnector,
+    model::{Epoch, PartName, ProcessingTime, Watermark},
+    operator::StoredRows,
+    ports::{CheckpointError, CheckpointStore, Clock, Range, Sink, StateReader},
+    runtime::{Control, Decisions, Environment, Pipeline, Prepared},
     sink::Files,
     state::RedbStore,
-    watermark::{EpochWatermarks, Policy},
 };
 
 /// Where the checkpoint lies: none of these folders is there at first.
 const CHECKPOINT: &str = "/pipelines/counts";
 
-/// Where the output goes.
-const OUTPUT: &str = "/data/out";
+/// Where the sinks write.
+const OUTPUT: [&str; 2] = ["/data/windows", "/data/recent"];
 
-const SOURCE: &str = "lines";
-const STAGE: &str = "counts";
-const SINK: &str = "out";
+/// How many buckets a stage has.
+const BUCKETS: usize = 64;
 
-/// An epoch's output is cut into files of this size, so that most epochs have several.
+/// An epoch's output is cut into files of this size, so that many epochs have several.
 const PIECE_BYTES: u64 = 200;
 
-/// How often each word has come.
-type Counts = BTreeMap<String, i64>;
-
-/// What is known of a step: the last epoch whose step has returned, and the last one whose step was begun.
-#[derive(Debug, Clone, Copy, Default)]
-struct Known {
-    surely: Option<Epoch>,
-    perhaps: Option<Epoch>,
-}
-
-impl Known {
-    fn allows(self, found: Option<Epoch>) -> bool {
-        self.surely <= found && found <= self.perhaps
-    }
-}
-
-/// What the world outside has been told, which no crash may take back.
-#[derive(Debug, Default)]
-pub(super) struct Told {
-    planned: Known,
-    written: Known,
-    committed: Known,
-    pub(super) starts: Starts,
-}
-
-/// How many starts went on in which way: a test that comes to one of them only is no test.
-#[derive(Debug, Default)]
-pub(super) struct Starts {
-    pub(super) fresh: usize,
-    pub(super) rerun: usize,
-    pub(super) suppressed: usize,
-}
-
-impl AddAssign for Starts {
-    fn add_assign(&mut self, other: Starts) {
-        self.fresh += other.fresh;
-        self.rerun += other.rerun;
-        self.suppressed += other.suppressed;
-    }
-}
+/// All files of a sink.
+type Output = BTreeMap<String, Vec<u8>>;
 
 /// What a pipeline does when nothing happens to it.
 pub(super) struct Undisturbed {
-    epochs: u64,
-    /// The counts after each epoch.
-    counts: Vec<Counts>,
-    /// All files of the output.
-    output: BTreeMap<String, Vec<u8>>,
+    input: Input,
+    /// What stands in the checkpoint after each epoch.
+    standings: Vec<Standing>,
+    /// By sink; nothing until the undisturbed run is over.
+    output: Option<[Output; 2]>,
     /// How many operations on the disk it takes.
     pub(super) operations: u64,
 }
 
+/// What stands in a checkpoint, put so that it is the same in every run.
+#[derive(Debug, PartialEq)]
+struct Standing {
+    /// The watermark that closed the last epoch, and the one for the next.
+    watermarks: [Watermark; 2],
+    history: Vec<Range>,
+    state: Vec<(PartName, Option<RecordBatch>)>,
+}
+
 impl Undisturbed {
-    pub(super) fn run(epochs: u64) -> Self {
-        let mut counts = vec![Counts::new()];
-        for epoch in 0..epochs {
-            let mut next = counts.last().expect("one is there from the start").clone();
-            count(&mut next, epoch);
-            counts.push(next);
-        }
-        let mut undisturbed = Undisturbed { epochs, counts, output: BTreeMap::new(), operations: 0 };
+    /// Of an input of so many files. Once they are read, some more epochs close what is open.
+    pub(super) fn run(files: u64) -> Self {
+        let input = Input::new(files);
+        let mut undisturbed = Undisturbed { input, standings: Vec::new(), output: None, operations: 0 };
         let disk = SimDisk::new();
-        undisturbed.go_on(&disk, &mut Told::default(), "undisturbed").expect("the disk is well");
+        undisturbed.go_on(&disk, &Witness::default(), true, "undisturbed").expect("the disk is well");
         undisturbed.operations = disk.operations();
-        undisturbed.output = disk.tree(Path::new(OUTPUT));
+        undisturbed.output = Some(OUTPUT.map(|sink| disk.tree(Path::new(sink))));
+        undisturbed.watch();
         undisturbed
     }
 
-    fn counts_after(&self, epoch: Option<Epoch>) -> &Counts {
-        &self.counts[epoch.map_or(0, |epoch| epoch.number() as usize + 1)]
+    /// Runs it once more and notes what stands in the checkpoint after each epoch.
+    fn watch(&mut self) {
+        let (disk, witness) = (SimDisk::new(), Witness::default());
+        let store = RedbStore::open_in(&disk, Path::new(CHECKPOINT)).expect("the disk is well");
+        let seen = store.second();
+        let mut pipeline = self.start(&disk, &witness, store, true).expect("the disk is well");
+        while pipeline.run_epoch().expect("the disk is well").is_some() {
+            self.standings.push(Standing::read(&seen).expect("the disk is well"));
+        }
     }
 
-    /// Starts the pipeline on what a disk holds and runs it to its end, or to the first error. `story` is what happened
-    /// to the disk before.
-    pub(super) fn go_on(&self, disk: &SimDisk, told: &mut Told, story: &str) -> Result<(), String> {
-        let said = |error: CheckpointError| error.to_string();
-        let mut store = RedbStore::open_in(disk, Path::new(CHECKPOINT)).map_err(said)?;
-        let committed = store.committed().map_err(said)?.map(|committed| committed.epoch);
-        assert!(told.committed.allows(committed), "{story}: committed is {committed:?}, and told was {told:?}");
-        let plan = store.plan().map_err(said)?;
-        let next = committed.map_or(Epoch::FIRST, Epoch::next);
-        assert!(told.planned.surely < Some(next) || plan.is_some(), "{story}: the plan of epoch {next} is gone");
-        assert!(plan.iter().all(|plan| *plan == plan_of(next)), "{story}: {plan:?} is not what was planned");
-        let mut counts = load(&store).map_err(said)?;
-        assert_eq!(&counts, self.counts_after(committed), "{story}: state after {committed:?}");
-        let history = store.history(&SOURCE.into()).map_err(said)?;
-        let expected: Vec<Range> = (0..next.number()).map(range_of).collect();
-        assert_eq!(history, expected, "{story}: history after {committed:?}");
-        // What a start has found is acted upon, so it must not be taken back either.
-        told.committed = Known { surely: committed, perhaps: committed };
+    /// How many epochs it takes.
+    pub(super) fn epochs(&self) -> u64 {
+        self.standings.len() as u64
+    }
 
-        let settings = FilesSink { path: OUTPUT.into(), format: OutputFormat::Text };
-        let mut sink = Files::on(Arc::new(disk.clone()), &settings);
-        sink.set_piece_bytes(PIECE_BYTES);
-        let marker = sink.recover().map_err(|error| error.to_string())?;
-        let written = match marker {
-            Marker::At(epoch) => Some(epoch),
-            _ => None,
-        };
-        assert!(told.written.allows(written), "{story}: the sink is at {written:?}, and told was {told:?}");
-        told.written = Known { surely: written, perhaps: written };
-        self.check_output(disk, written, story);
-
-        let recovery = decide(committed, plan.map(|plan| plan.epoch), &[(SINK.into(), marker)]);
-        let (mut epoch, mut action) = match recovery.unwrap_or_else(|error| panic!("{story}: {error}")) {
-            Recovery::Fresh { next } => (next, None),
-            Recovery::Rerun { epoch, sinks } => (epoch, Some(sinks[0])),
-        };
-        match action {
-            None => told.starts.fresh += 1,
-            Some(SinkAction::Write) => told.starts.rerun += 1,
-            Some(SinkAction::Suppress) => told.starts.suppressed += 1,
-        }
-        while epoch.number() < self.epochs {
-            let plan = plan_of(epoch);
-            if action.is_none() {
-                told.planned.perhaps = Some(epoch);
-                store.write_plan(&plan).map_err(said)?;
-                told.planned.surely = Some(epoch);
-            }
-            let touched = count(&mut counts, epoch.number());
-            if action != Some(SinkAction::Suppress) {
-                let written = write(&mut sink, epoch, &touched);
-                told.written.perhaps = Some(epoch);
-                written.and_then(|()| sink.commit(plan.permit())).map_err(|error| {
-                    sink.abort();
-                    error.to_string()
-                })?;
-                told.written.surely = Some(epoch);
-            }
-            told.committed.perhaps = Some(epoch);
-            let ranges = [(PartName::from(SOURCE), range_of(epoch.number()))];
-            store.commit(&committed_at(&plan), &ranges, &[change(epoch, &touched, &counts)], None).map_err(said)?;
-            told.committed.surely = Some(epoch);
-            action = None;
-            epoch = epoch.next();
-        }
+    /// Starts the pipeline on what a disk holds and runs it to its end, or to the first error. `story` is what happened to the
+    /// disk before, and `ahead` says whether epochs may be planned with the commit of the one before.
+    pub(super) fn go_on(&self, disk: &SimDisk, witness: &Witness, ahead: bool, story: &str) -> Result<(), String> {
+        let store = RedbStore::open_in(disk, Path::new(CHECKPOINT)).map_err(|error| error.to_string())?;
+        let next = self.check_checkpoint(&store, witness, story).map_err(|error| error.to_string())?;
+        let planned = store.plan().map_err(|error| error.to_string())?.is_some();
+        let mut pipeline = self.start(disk, witness, store, ahead)?;
+        self.check_start(disk, witness, next.filter(|_| planned), story);
+        while pipeline.run_epoch().map_err(|error| error.to_string())?.is_some() {}
         Ok(())
     }
 
-    /// What a reader of the output finds after a start: all of what is committed and nothing else.
-    fn check_output(&self, disk: &SimDisk, written: Option<Epoch>, story: &str) {
-        let mut found = disk.tree(Path::new(OUTPUT));
+    fn start(&self, disk: &SimDisk, witness: &Witness, store: RedbStore, ahead: bool) -> Result<Pipeline, String> {
+        let wanted = self.input.wanted();
+        let control = Control::default();
+        if !ahead {
+            // One that is about to stop plans nothing ahead.
+            control.stop();
+        }
+        let environment = Environment {
+            clock: Arc::new(Ticks::default()),
+            control: Arc::new(control),
+            tables: Arc::default(),
+            checkpoint: CHECKPOINT.into(),
+        };
+        let sinks = sinks(disk, witness, &wanted);
+        let store = Box::new(witness.store(store));
+        Pipeline::start_with(environment, store, wanted, &Decisions::default(), sinks)
+            .map_err(|error| error.to_string())
+    }
+
+    /// What a start finds in the checkpoint: the last epoch that was acknowledged or the one in flight, whole, and its plan if
+    /// that was acknowledged. Returns the next epoch.
+    fn check_checkpoint(
+        &self,
+        store: &RedbStore,
+        witness: &Witness,
+        story: &str,
+    ) -> Result<Option<Epoch>, CheckpointError> {
+        let mut told = witness.told();
+        let committed = store.committed()?.map(|committed| committed.epoch);
+        assert!(told.committed.allows(committed), "{story}: committed is {committed:?}, and told was {told:?}");
+        let plan = store.plan()?;
+        let next = committed.map_or(Epoch::FIRST, Epoch::next);
+        assert!(told.planned.surely < Some(next) || plan.is_some(), "{story}: the plan of epoch {next} is gone");
+        if let Some(plan) = plan {
+            let (planned, with_commit) = &told.plans[&next];
+            assert_eq!(plan, *planned, "{story}: this is not what was planned");
+            told.starts.ahead += usize::from(*with_commit);
+            told.planned.surely = Some(next);
+        }
+        if let Some(committed) = committed.filter(|_| self.output.is_some()) {
+            let expected = &self.standings[committed.number() as usize];
+            assert_eq!(Standing::read(store)?, *expected, "{story}: what stands in the checkpoint after {committed}");
+        }
+        told.committed.found(committed);
+        Ok(Some(next))
+    }
+
+    /// What a reader of the output finds after a start; and how the start goes on.
+    fn check_start(&self, disk: &SimDisk, witness: &Witness, planned: Option<Epoch>, story: &str) {
+        let mut told = witness.told();
+        let written = told.written.map(|known| known.surely);
+        (0..OUTPUT.len()).for_each(|sink| self.check_output(disk, sink, written[sink], story));
+        let have_it = written.iter().filter(|&&written| planned.is_some() && written == planned).count();
+        match (planned, have_it) {
+            (None, _) => told.starts.fresh += 1,
+            (Some(_), 0) => told.starts.rerun += 1,
+            (Some(_), 1) => told.starts.half += 1,
+            (Some(_), _) => told.starts.suppressed += 1,
+        }
+    }
+
+    /// All that is committed is there, and nothing else.
+    fn check_output(&self, disk: &SimDisk, sink: usize, written: Option<Epoch>, story: &str) {
+        // The undisturbed run itself has nothing to compare with until its end.
+        let Some(output) = &self.output else { return };
+        let mut found = disk.tree(Path::new(OUTPUT[sink]));
         found.remove("_tidemill/lock");
         let of_epoch = |name: &str| {
             let name = name.rsplit('/').next().expect("a path has a last part");
             let number = name.trim_start_matches("part-").split(['-', '.']).next().expect("a name has a first part");
             number.parse().ok().map(Epoch::new)
         };
-        let expected = self.output.iter().filter(|(name, _)| {
+        let expected = output[sink].iter().filter(|(name, _)| {
             let epoch = of_epoch(name);
             epoch.is_some() && epoch <= written
         });
-        let expected: BTreeMap<_, _> = expected.map(|(name, bytes)| (name.clone(), bytes.clone())).collect();
-        // The undisturbed run itself has nothing to compare with until its end.
-        if !self.output.is_empty() {
-            assert_eq!(names(&found), names(&expected), "{story}: output up to {written:?}");
-            assert!(found == expected, "{story}: a file of the output up to {written:?} holds something else");
-        }
+        let expected: Output = expected.map(|(name, bytes)| (name.clone(), bytes.clone())).collect();
+        let place = OUTPUT[sink];
+        assert_eq!(names(&found), names(&expected), "{story}: {place} up to {written:?}");
+        assert!(found == expected, "{story}: a file of {place} up to {written:?} holds something else");
     }
 
     /// What must be there in the end: the same bytes, also if the power goes now.
     pub(super) fn check_end(&self, disk: &SimDisk, seed: u64, story: &str) {
-        let last = Some(Epoch::new(self.epochs - 1));
-        self.check_output(disk, last, story);
-        self.check_output(&disk.after_power_loss(seed), last, story);
+        let last = Some(Epoch::new(self.epochs() - 1));
+        for sink in 0..OUTPUT.len() {
+            self.check_output(disk, sink, last, story);
+            self.check_output(&disk.after_power_loss(seed), sink, last, story);
+        }
     }
 }
 
-fn names(files: &BTreeMap<String, Vec<u8>>) -> Vec<&String> {
+impl Standing {
+    fn read(store: &RedbStore) -> Result<Self, CheckpointError> {
+        let committed = store.committed()?.expect("an epoch is committed");
+        let state = committed.layouts.iter().map(|(part, layout)| {
+            let mut rows = StoredRows::new(part, layout, usize::MAX);
+            for bucket in 0..BUCKETS {
+                let mut stored = Vec::new();
+                store.load_state(part, bucket, &mut |batch| {
+                    stored.push(batch);
+                    Ok(())
+                })?;
+                rows.add(&stored).expect("the state fits its layout");
+            }
+            Ok((part.clone(), rows.finish().expect("the state fits its layout")))
+        });
+        Ok(Standing {
+            watermarks: [committed.event_time.closed, committed.event_time.next],
+            history: store.history(&"lines".into())?,
+            state: state.collect::<Result<_, CheckpointError>>()?,
+        })
+    }
+}
+
+/// The sinks of the pipeline on this disk.
+fn sinks(disk: &SimDisk, witness: &Witness, wanted: &Prepared) -> Vec<Box<dyn Sink>> {
+    let open = |(at, connector): (usize, &SinkConnector)| {
+        let SinkConnector::Files(settings) = connector else { panic!("all sinks of the pipeline write files") };
+        let mut sink = Files::on(Arc::new(disk.clone()), settings);
+        sink.set_piece_bytes(PIECE_BYTES);
+        witness.sink(at, sink)
+    };
+    wanted.manifest.sinks.iter().map(|spec| &spec.connector).enumerate().map(open).collect()
+}
+
+fn names(files: &Output) -> Vec<&String> {
     files.keys().collect()
 }
 
-/// Counts the words of an epoch, and says which they were. Some epochs have none.
-fn count(counts: &mut Counts, epoch: u64) -> Vec<(String, i64)> {
-    let words = if epoch % 6 == 4 { 0 } else { 3 + mix(epoch) % 12 };
-    let words = (0..words).map(|row| format!("word-{}", mix(epoch * 100 + row) % 40));
-    let mut words: Vec<String> = words.inspect(|word| *counts.entry(word.clone()).or_default() += 1).collect();
-    words.sort();
-    words.dedup();
-    words.into_iter().map(|word| (word.clone(), counts[&word])).collect()
-}
+/// A clock that is another one at each look: nothing that comes out may depend on it.
+#[derive(Default)]
+struct Ticks(AtomicI64);
 
-/// Writes an epoch's rows in two batches.
-fn write(sink: &mut Files, epoch: Epoch, rows: &[(String, i64)]) -> Result<(), SinkError> {
-    let schema = Arc::new(Schema::new(vec![Field::new("value", DataType::Utf8, false)]));
-    sink.begin(epoch, &schema)?;
-    for rows in rows.chunks(rows.len() / 2 + 1) {
-        let rows = StringArray::from_iter_values(rows.iter().map(|(word, count)| format!("{epoch} {word} {count}")));
-        sink.write(&RecordBatch::try_new(schema.clone(), vec![Arc::new(rows)]).expect("one column of text"))?;
+impl Clock for Ticks {
+    fn now(&self) -> ProcessingTime {
+        ProcessingTime::from_micros(1_900_000_000_000_000 + self.0.fetch_add(1, Ordering::Relaxed))
     }
-    Ok(())
-}
 
-fn range_of(epoch: u64) -> Range {
-    let offset = |epoch: u64| Offset(epoch.to_string());
-    Range { start: offset(epoch), end: offset(epoch + 1), cumulative: false, detail: vec![epoch as u8; 40] }
-}
-
-fn plan_of(epoch: Epoch) -> EpochPlan {
-    EpochPlan {
-        epoch,
-        ranges: vec![(SOURCE.into(), range_of(epoch.number()))],
-        batch_time: ProcessingTime::from_micros(mix(epoch.number()) as i64 >> 20),
-        watermarks: EpochWatermarks::default(),
-        seed: mix(epoch.number()),
-        manifest: Digest::of(b"manifest"),
-        modules: Vec::new(),
-        tables: Vec::new(),
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
     }
-}
-
-fn committed_at(plan: &EpochPlan) -> Committed {
-    Committed {
-        epoch: plan.epoch,
-        batch_time: plan.batch_time,
-        event_time: EventTimes {
-            closed: Watermark::START,
-            next: Watermark::START,
-            policy: Policy::Min,
-            leads: Vec::new(),
-        },
-        manifest: plan.manifest,
-        modules: Vec::new(),
-        sinks: vec![(SINK.into(), String::new())],
-        layouts: Vec::new(),
-    }
-}
-
-/// An epoch's change of the state: the keys it touched, or from time to time all of them.
-fn change(epoch: Epoch, touched: &[(String, i64)], counts: &Counts) -> StateChunk {
-    let all = epoch.number() % 5 == 3;
-    let rows = if all { counts.clone().into_iter().collect() } else { touched.to_vec() };
-    let kind = if all { ChunkKind::Snapshot } else { ChunkKind::Delta };
-    StateChunk { stage: STAGE.into(), bucket: 0, kind, rows: vec![state_rows(&rows)] }
-}
-
-fn state_rows(rows: &[(String, i64)]) -> RecordBatch {
-    let words = StringArray::from_iter_values(rows.iter().map(|(word, _)| word));
-    let notes = StringArray::from_iter_values(rows.iter().map(|(word, _)| note_on(word)));
-    let counts = Int64Array::from_iter_values(rows.iter().map(|(_, count)| *count));
-    let gone = BooleanArray::from(vec![false; rows.len()]);
-    let columns: [(&str, ArrayRef); 4] =
-        [("word", Arc::new(words)), ("note", Arc::new(notes)), ("count", Arc::new(counts)), ("gone", Arc::new(gone))];
-    RecordBatch::try_from_iter(columns).expect("the columns are of one length")
-}
-
-/// What makes the state of some words many pages long.
-fn note_on(word: &str) -> String {
-    let length = if word.ends_with('7') { 9000 } else { word.len() };
-    word.chars().cycle().take(length).collect()
-}
-
-fn load(store: &RedbStore) -> Result<Counts, CheckpointError> {
-    let mut counts = Counts::new();
-    store.load_state(&STAGE.into(), 0, &mut |rows| {
-        let (words, notes) = (rows.column(0).as_string::<i32>(), rows.column(1).as_string::<i32>());
-        for row in 0..rows.num_rows() {
-            assert_eq!(notes.value(row), note_on(words.value(row)));
-            counts.insert(words.value(row).to_owned(), rows.column(2).as_primitive::<Int64Type>().value(row));
-        }
-        Ok(())
-    })?;
-    Ok(counts)
 }
