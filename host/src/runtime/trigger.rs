@@ -30,10 +30,11 @@ mod tests {
         assert_eq!(next_start(seconds(-1), five), seconds(0));
     }
 
-    /// The figures of Spark's ProcessingTimeExecutorSuite, in milliseconds: the next start after some times, and when batches
+    /// Case 36 of those from Spark's suites, "processing-time trigger arithmetic and overrun", with the figures of
+    /// ProcessingTimeExecutorSuite, in milliseconds: the next start after some times, and when batches
     /// of these durations start, one of which overruns.
     #[test]
-    fn starts_are_those_of_spark() {
+    fn spark_36_starts_are_those_of_spark() {
         let millis = |ms: i64| ProcessingTime::from_micros(ms * 1000);
         let tenth = Duration::from_millis(100);
         for (began, next) in [(0, 100), (1, 100), (99, 100), (100, 200), (101, 200), (150, 200)] {
