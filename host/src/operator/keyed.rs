@@ -329,11 +329,11 @@ impl Stored {
         self.row_bytes += bytes;
     }
 
-    /// Whether what is stored has grown to a multiple of what is alive. Each bucket has a limit of its own between two and
-    /// three, so that they are not all written anew in the same epoch.
+    /// Whether what is stored has grown to a multiple of what is alive. Each bucket has a limit of its own between
+    /// one and a half and two, so that they are not all written anew in the same epoch.
     fn piled_up(&self, live_rows: usize, bucket: usize) -> bool {
         let live = live_rows * self.row_bytes / self.rows.max(1) + CHUNK_OVERHEAD;
-        self.bytes > FEW_STORED_BYTES + 2 * live + live * bucket / BUCKETS
+        self.bytes > FEW_STORED_BYTES + live * 3 / 2 + live * bucket / (2 * BUCKETS)
     }
 }
 

@@ -170,7 +170,7 @@ fn what_was_written_is_in_order() {
         assert_eq!((verdict.committed, verdict.planned), (Some(committed_at(5)), Some(Epoch::new(6))));
         assert_eq!(verdict.sources, [("lines".into(), 6)]);
         let rows: Vec<(u64, u64)> = verdict.stages.iter().map(|stage| (stage.values, stage.rows)).collect();
-        assert_eq!(rows, [(9, 3 * (20 + 420 + 820)); 2]);
+        assert_eq!(rows, [(12, 3 * (20 + 420 + 820)); 2]);
         content(dir);
         assert!(fs::read(dir.join(file::NAME)).unwrap() == before, "looking at it has changed it");
     }
@@ -218,7 +218,7 @@ fn damage_is_named() {
     fs::write(&path, damaged).unwrap();
     let verdict = verdict(dir.path());
     let places: Vec<&str> = verdict.damage.iter().map(|damage| damage.place.as_str()).collect();
-    let expected = ["the pages", "value `counts/2/5` of table `state`", "value `visits/2/5` of table `state`"];
+    let expected = ["the pages", "value `counts/2/11` of table `state`", "value `visits/2/11` of table `state`"];
     assert_eq!(places, expected, "{:?}", verdict.damage);
     assert_eq!(verdict.damage[1].reason, "its checksum does not match");
     assert!(matches!(Saved::open(dir.path()), Err(Unopened::Damaged(_))));
