@@ -17,8 +17,9 @@ use super::{
     text,
 };
 
-/// How large a piece is, whatever the number of workers: large enough that opening a file and finding the first line
-/// cost nothing, small enough that a few files keep all workers busy.
+/// About how large a piece is, whatever the number of workers: large enough that opening a file and finding the first line
+/// cost nothing, small enough that a few files keep all workers busy. A file is cut into pieces of one size, of up to half as much
+/// again: a small rest would be a task of its own, with a plugin instance and partial results that are merged.
 const PIECE_BYTES: u64 = 8 << 20;
 
 /// How lines become rows.
@@ -47,8 +48,10 @@ fn cut(
     sizes: ReadSizes,
 ) -> impl Iterator<Item = Piece> {
     let size = file.size;
-    (0..size).step_by(piece_bytes as usize).map(move |start| {
-        let bytes = start..size.min(start + piece_bytes);
+    let pieces = ((size + piece_bytes / 2) / piece_bytes).max(1);
+    let step = size.div_ceil(pieces).max(1);
+    (0..size).step_by(step as usize).map(move |start| {
+        let bytes = start..size.min(start + step);
         Piece { file: file.clone(), bytes, format: format.clone(), max_line_bytes, sizes }
     })
 }
