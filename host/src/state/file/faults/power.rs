@@ -21,7 +21,7 @@ const FILES: u64 = 8;
 const START: usize = 150;
 
 /// How many pipelines an ordinary run of the tests sees through. Each is killed once or more, most of them with the power.
-const RUNS: usize = 2000;
+const RUNS: usize = 3000;
 
 /// How many batches the sinks get in a run, or fewer.
 const BATCHES: usize = 60;
@@ -80,7 +80,7 @@ fn power_loss_at_every_operation() {
     println!("{images} images of a disk that lost its power, of {operations} operations; {starts:?}");
     assert!(images > times(RUNS), "only {images} power losses");
     let Starts { fresh, rerun, half, suppressed, ahead, aborted } = starts;
-    let least = times(RUNS) / 50;
+    let least = times(RUNS) / 20;
     for (often, what) in [
         (fresh, "with a new epoch"),
         (rerun, "with an epoch that no sink had"),
