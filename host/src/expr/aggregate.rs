@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::{
     array::{ArrayRef, BooleanArray, RecordBatch, cast::AsArray},
+    buffer::BooleanBuffer,
     datatypes::{DataType, Field, FieldRef, Schema},
 };
 use datafusion_expr::{
@@ -12,6 +13,7 @@ use datafusion_expr::{
 use datafusion_physical_expr::{
     GroupsAccumulatorAdapter, PhysicalExpr,
     aggregate::{AggregateFunctionExpr, LoweredAggregateBuilder},
+    expressions::Literal,
 };
 
 use super::{
@@ -27,6 +29,8 @@ pub struct AggregateExpr {
     name: String,
     data_type: DataType,
     arguments: Vec<Arc<dyn PhysicalExpr>>,
+    /// Whether it counts rows, whatever is in them: `count(*)`.
+    counts_rows: bool,
     filter: Option<Arc<dyn PhysicalExpr>>,
     columns: Vec<usize>,
     function: Arc<AggregateFunctionExpr>,
@@ -64,10 +68,15 @@ impl AggregateExpr {
         let function = lowered.aggregate;
         let mut columns: Vec<usize> = expr.column_refs().iter().filter_map(|c| schema.index_of(&c.name).ok()).collect();
         columns.sort_unstable();
+        let arguments = function.expressions();
+        let counts_rows = function.fun().name() == "count"
+            && !function.is_distinct()
+            && matches!(arguments.as_slice(), [one] if one.downcast_ref::<Literal>().is_some_and(|l| !l.value().is_null()));
         Ok(AggregateExpr {
             name: name.to_owned(),
             data_type: output_type(function.field().data_type())?,
-            arguments: function.expressions(),
+            arguments,
+            counts_rows,
             filter: lowered.filter,
             columns,
             state_fields: function.state_fields()?,
@@ -92,18 +101,6 @@ impl AggregateExpr {
         &self.columns
     }
 
-    /// Whether partial states give the same result in whatever order they are merged. Sums of floating point numbers
-    /// do not, nor does "the first".
-    pub fn is_order_free(&self) -> bool {
-        let integers = self.state_fields.iter().all(|f| !f.data_type().is_floating());
-        match self.function.fun().name() {
-            "count" => !self.function.is_distinct(),
-            "min" | "max" | "bit_and" | "bit_or" | "bit_xor" | "bool_and" | "bool_or" | "approx_distinct" => true,
-            "sum" => integers && !self.function.is_distinct(),
-            _ => false,
-        }
-    }
-
     /// An empty accumulator for many groups.
     pub fn accumulator(&self) -> Result<Box<dyn GroupsAccumulator>, ExprError> {
         let value = self.state_fields.first().map_or(&DataType::Null, |field| field.data_type());
@@ -120,6 +117,10 @@ impl AggregateExpr {
 
     /// Its arguments for every row.
     pub fn arguments(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>, ExprError> {
+        if self.counts_rows {
+            // It looks at which values are missing and at no value, so the narrowest do.
+            return Ok(vec![Arc::new(BooleanArray::new(BooleanBuffer::new_set(batch.num_rows()), None))]);
+        }
         let evaluate = |argument: &Arc<dyn PhysicalExpr>| Ok(argument.evaluate(batch)?.into_array(batch.num_rows())?);
         self.arguments.iter().map(evaluate).collect()
     }

@@ -41,24 +41,26 @@ impl Carry {
 /// after one. A text that ends inside the block is followed by whitespace.
 #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
 pub(super) fn edges(text: &[u8], start: usize, carry: Carry) -> (u64, Carry) {
-    let [mut spaces, wide] = bitmaps(text, start, |piece| [lanes::ascii_space(piece), lanes::wide_space(piece)]);
+    let [mut spaces, beyond_ascii] =
+        bitmaps(text, start, |piece| [lanes::ascii_space(piece), lanes::beyond_ascii(piece)]);
     if text.len() < start + BLOCK {
         spaces |= !0 << (text.len() - start);
     }
     spaces |= carry.spill;
     let mut spill = 0;
-    if wide != 0 {
-        let bytes = wide_spaces(text, start, wide);
+    if beyond_ascii != 0 {
+        let bytes = wide_spaces(text, start);
         spaces |= bytes as u64;
         spill = (bytes >> BLOCK) as u64;
     }
     (spaces ^ (spaces << 1 | carry.before), Carry { before: spaces >> (BLOCK - 1), spill })
 }
 
-/// The bytes of whitespace characters outside ASCII, some of them beyond the block; `wide` marks what may be their
-/// first bytes.
-#[cold]
-fn wide_spaces(text: &[u8], start: usize, mut wide: u64) -> u128 {
+/// The bytes of whitespace characters outside ASCII that start in the block, some of them beyond it.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+#[inline(never)]
+fn wide_spaces(text: &[u8], start: usize) -> u128 {
+    let [mut wide] = bitmaps(text, start, |piece| [lanes::wide_space(piece)]);
     let mut spaces = 0;
     while wide != 0 {
         let at = wide.trailing_zeros();
@@ -139,6 +141,13 @@ mod lanes {
         u8x16_bitmask(v128_or(u8x16_eq(bytes, u8x16_splat(b' ')), controls))
     }
 
+    /// Whether it is a byte of a character outside ASCII.
+    #[target_feature(enable = "simd128")]
+    #[inline]
+    pub(super) fn beyond_ascii(bytes: &[u8; 16]) -> u16 {
+        u8x16_bitmask(load(bytes))
+    }
+
     /// Whether it may start another whitespace character: 0xC2, 0xE1, 0xE2, 0xE3.
     #[target_feature(enable = "simd128")]
     #[inline]
@@ -174,6 +183,11 @@ mod lanes {
     /// Whether it is one of the six whitespace characters of ASCII.
     pub(super) fn ascii_space(bytes: &[u8; 16]) -> u16 {
         ask(bytes, |byte| byte == b' ' || (b'\t'..=b'\r').contains(&byte))
+    }
+
+    /// Whether it is a byte of a character outside ASCII.
+    pub(super) fn beyond_ascii(bytes: &[u8; 16]) -> u16 {
+        ask(bytes, |byte| !byte.is_ascii())
     }
 
     /// Whether it may start another whitespace character.
