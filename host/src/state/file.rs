@@ -12,7 +12,7 @@ use std::{
 
 use redb::{Builder, Database, ReadableDatabase, TableError};
 
-use self::home::{Home, RealHome};
+pub(super) use self::home::{Home, RealHome};
 use super::{failure::Failure, tables, write};
 
 /// The file's name in the folder of the checkpoint.

@@ -13,13 +13,14 @@ mod requests;
 mod restore;
 mod saved;
 mod savepoint;
+mod space;
 mod tables;
 #[cfg(test)]
 mod tests;
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use arrow::array::RecordBatch;
@@ -32,6 +33,8 @@ use crate::{
 };
 
 use failure::Failure;
+use file::{Home, RealHome};
+use space::{Change, SPARE, Space};
 
 pub use requests::{Asked, Mailbox, Standing, Taken};
 pub use restore::{Unnamed, check_new};
@@ -41,9 +44,11 @@ pub use savepoint::{Description, Savepoints, check_vacant, settle};
 /// The checkpoint of one pipeline.
 #[derive(Debug)]
 pub struct RedbStore {
-    /// Shared with whoever makes savepoints of it.
-    database: Arc<Database>,
+    /// Shared with whoever makes savepoints of it. Only a compaction wants it alone.
+    database: Arc<RwLock<Database>>,
     path: PathBuf,
+    home: Arc<dyn Home>,
+    space: Space,
 }
 
 impl RedbStore {
@@ -53,20 +58,42 @@ impl RedbStore {
         match file::open(dir, &path) {
             Ok(database) => {
                 file::remove_leftovers(dir);
-                Ok(RedbStore { database: database.into(), path })
+                Ok(RedbStore::of(database, path))
             }
             Err(failure) => Err(failure.at(&path)),
         }
     }
 
+    fn of(database: Database, path: PathBuf) -> Self {
+        let database = Arc::new(RwLock::new(database));
+        RedbStore { database, path, home: Arc::new(RealHome), space: Space::new(SPARE) }
+    }
+
     fn read<T>(&self, work: impl FnOnce(&ReadTransaction) -> Result<T, Failure>) -> Result<T, CheckpointError> {
-        let result = self.database.begin_read().map_err(Failure::from).and_then(|transaction| work(&transaction));
+        let transaction = shared(&self.database).begin_read();
+        let result = transaction.map_err(Failure::from).and_then(|transaction| work(&transaction));
         result.map_err(|failure| failure.at(&self.path))
     }
 
     fn write(&mut self, work: impl FnOnce(&WriteTransaction) -> Result<(), Failure>) -> Result<(), CheckpointError> {
-        write(&self.database, work).map_err(|failure| failure.at(&self.path))
+        write(&shared(&self.database), work).map_err(|failure| failure.at(&self.path))
     }
+
+    /// Compacts the file if that is worth while and nobody reads it; otherwise there will be another time.
+    fn save_space(&mut self) -> Result<(), Failure> {
+        let size = self.home.size(&self.path)?;
+        let Ok(mut database) = self.database.try_write() else { return Ok(()) };
+        if self.space.is_wasted(size, &database)? && Space::compact(&mut database)? {
+            self.space.compacted(self.home.size(&self.path)?);
+        }
+        Ok(())
+    }
+}
+
+/// The database, for reading and for transactions. A panic of a thread that had it leaves it as it was: what is not
+/// committed is not there.
+fn shared(database: &RwLock<Database>) -> RwLockReadGuard<'_, Database> {
+    database.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One durable transaction. When the work fails, the transaction is dropped and nothing of it stays.
@@ -131,10 +158,11 @@ impl CheckpointStore for RedbStore {
         state: &[StateChunk],
         next: Option<&EpochPlan>,
     ) -> Result<(), CheckpointError> {
+        let mut change = Change::default();
         self.write(|transaction| {
             expect_next(transaction, committed.epoch)?;
             ranges.iter().try_for_each(|(source, range)| add_range(transaction, source, range))?;
-            state.iter().try_for_each(|chunk| add_chunk(transaction, chunk))?;
+            state.iter().try_for_each(|chunk| add_chunk(transaction, chunk, &mut change))?;
             let mut plans = transaction.open_table(tables::PLAN)?;
             plans.remove(committed.epoch.number())?;
             if let Some(plan) = next {
@@ -143,7 +171,9 @@ impl CheckpointStore for RedbStore {
             }
             transaction.open_table(tables::COMMITTED)?.insert((), envelope::encode(committed)?.as_slice())?;
             Ok(())
-        })
+        })?;
+        self.space.changed(change);
+        self.save_space().map_err(|failure| failure.at(&self.path))
     }
 
     fn history(&self, source: &PartName) -> Result<Vec<Range>, CheckpointError> {
@@ -172,6 +202,7 @@ impl CheckpointStore for RedbStore {
     }
 
     fn change_state(&mut self, changes: &[StateChange]) -> Result<(), CheckpointError> {
+        self.space.forget();
         self.write(|transaction| change::apply(transaction, changes))
     }
 }
@@ -221,7 +252,7 @@ fn decode_range(key: (&str, u64), value: &[u8]) -> Result<Range, Failure> {
     envelope::decode(value).map_err(|reason| Failure::damaged("ranges", tables::show(key), reason))
 }
 
-fn add_chunk(transaction: &WriteTransaction, chunk: &StateChunk) -> Result<(), Failure> {
+fn add_chunk(transaction: &WriteTransaction, chunk: &StateChunk, change: &mut Change) -> Result<(), Failure> {
     let mut state = transaction.open_table(tables::STATE)?;
     let (stage, bucket) = (chunk.stage.as_str(), chunk.bucket as u32);
     let mut sequence = match state.range(tables::of_bucket(&chunk.stage, chunk.bucket))?.next_back() {
@@ -229,11 +260,15 @@ fn add_chunk(transaction: &WriteTransaction, chunk: &StateChunk) -> Result<(), F
         Some(entry) => entry?.0.value().2 + 1,
     };
     if chunk.kind == ChunkKind::Snapshot {
-        state.retain_in(tables::of_bucket(&chunk.stage, chunk.bucket), |_, _| false)?;
+        state.retain_in(tables::of_bucket(&chunk.stage, chunk.bucket), |_, value| {
+            change.removed += value.len() as u64;
+            false
+        })?;
     }
     chunk::encode(&chunk.rows, &mut |value| {
         state.insert((stage, bucket, sequence), value)?;
         sequence += 1;
+        change.added += value.len() as u64;
         Ok(())
     })
 }

@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::TempPath;
 
-use super::{RedbStore, copy::Copying, failure::Failure, file, saved::Saved};
+use super::{RedbStore, copy::Copying, failure::Failure, file, saved::Saved, shared};
 use crate::ports::CheckpointError;
 
 /// A checkpoint that is not where it belongs yet. Dropped, it is gone.
@@ -32,11 +32,11 @@ impl Saved {
         let restored = || {
             let folder = file::make_folder(dir)?;
             let temporary = tempfile::Builder::new().prefix(file::UNNAMED).tempfile_in(folder)?.into_temp_path();
-            let (database, _) = copying.copy(&self.store.database, &temporary)?;
+            let (database, _) = copying.copy(&shared(&self.store.database), &temporary)?;
             Ok((database, temporary))
         };
         let (database, temporary) = restored().map_err(|failure: Failure| failure.at(&path))?;
-        Ok((RedbStore { database: database.into(), path: path.clone() }, Unnamed { temporary, path }))
+        Ok((RedbStore::of(database, path.clone()), Unnamed { temporary, path }))
     }
 }
 

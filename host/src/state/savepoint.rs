@@ -7,13 +7,13 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, RwLock},
 };
 
 use redb::Database;
 use serde::{Deserialize, Serialize};
 
-use super::{RedbStore, copy::Copying, failure::Failure, file, saved::Saved};
+use super::{RedbStore, copy::Copying, failure::Failure, file, saved::Saved, shared};
 use crate::{
     model::{Epoch, ProcessingTime},
     ports::CheckpointError,
@@ -59,7 +59,7 @@ fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> CheckpointError {
 
 /// What makes savepoints of a checkpoint while its pipeline runs.
 pub struct Savepoints {
-    database: Arc<Database>,
+    pub(super) database: Arc<RwLock<Database>>,
     path: PathBuf,
 }
 
@@ -82,7 +82,7 @@ impl Savepoints {
         // The epoch under way will be over long before the savepoint is used, and the sinks with it: its plan would only ask
         // for input of that day.
         let copying = Copying { from: &self.path, with_plan: false, adapt: &|_| (), is_over };
-        make(&self.database, &copying, pipeline, now, to)
+        make(&shared(&self.database), &copying, pipeline, now, to)
     }
 }
 
@@ -92,7 +92,7 @@ impl Saved {
     /// The plan of an epoch that was under way when its process was killed comes along: a sink may have committed it.
     pub fn savepoint(&self, pipeline: &str, now: ProcessingTime, to: &Path) -> Result<Description, CheckpointError> {
         let copying = Copying { from: self.path(), with_plan: true, adapt: &|_| (), is_over: &|| false };
-        make(&self.store.database, &copying, pipeline, now, to)
+        make(&shared(&self.store.database), &copying, pipeline, now, to)
     }
 }
 

@@ -115,6 +115,39 @@ fn filled(dir: &Path) -> RedbStore {
     store
 }
 
+/// What is kept was a lot and is little: the room is given back, unless somebody reads the file just then.
+#[test]
+fn what_was_free_is_given_back() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join(file::NAME);
+    let size = || RealHome.size(&path).unwrap();
+    let mut store = RedbStore::open(dir.path()).unwrap();
+    let mut epochs = 0..;
+    let mut commit = |store: &mut RedbStore, rows: &[&str]| {
+        let epoch = epochs.next().unwrap();
+        store.write_plan(&plan_of(epoch)).unwrap();
+        let chunks = [chunk(COUNTS, ChunkKind::Snapshot, vec![words(rows)])];
+        store.commit(&committed_at(epoch), &[], &chunks, None).unwrap();
+    };
+    let long = "tide".repeat(1 << 20);
+    let many: Vec<&str> = vec![&long; 8];
+    commit(&mut store, &many);
+    assert!(size() > 32 << 20);
+
+    let savepoints = store.savepoints();
+    let copying = shared(&savepoints.database);
+    commit(&mut store, &["mill"]);
+    assert!(size() > 32 << 20, "a file that is being read was compacted");
+    drop(copying);
+    commit(&mut store, &["mill"]);
+    assert!(size() <= SPARE, "{} bytes for one word", size());
+    assert_eq!(state(&store, COUNTS), [words(&["mill"])]);
+
+    drop(store);
+    drop(savepoints);
+    assert_eq!(state(&RedbStore::open(dir.path()).unwrap(), COUNTS), [words(&["mill"])]);
+}
+
 fn assert_filled(store: &RedbStore) {
     assert_eq!(store.committed().unwrap(), Some(committed_at(1)));
     assert_eq!(store.plan().unwrap(), Some(plan_of(2)));
@@ -161,7 +194,7 @@ fn a_failed_commit_leaves_nothing() {
     let mut store = filled(dir.path());
     let failed = store.write(|transaction| {
         add_range(transaction, &LINES.into(), &range(2, b"files"))?;
-        add_chunk(transaction, &chunk(COUNTS, ChunkKind::Snapshot, vec![words(&["lost"])]))?;
+        add_chunk(transaction, &chunk(COUNTS, ChunkKind::Snapshot, vec![words(&["lost"])]), &mut Change::default())?;
         transaction.open_table(tables::PLAN)?.remove(2)?;
         Err(Failure::Encode("made to fail".to_owned()))
     });
@@ -432,7 +465,7 @@ fn a_failing_disk_stops_the_store_until_it_is_opened_again() {
     let full = Arc::new(AtomicBool::new(false));
     let disk = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
     let backend = Failing(FileBackend::new(disk).unwrap(), full.clone());
-    let mut store = RedbStore { database: Database::builder().create_with_backend(backend).unwrap().into(), path };
+    let mut store = RedbStore::of(Database::builder().create_with_backend(backend).unwrap(), path);
 
     full.store(true, Ordering::SeqCst);
     let lost = [chunk(COUNTS, ChunkKind::Snapshot, vec![words(&["lost"])])];

@@ -3,8 +3,10 @@
 //! It stands behind a trait so that a test can take the power away, and let each step fail.
 
 use std::{
+    fmt::Debug,
     fs::{self, File},
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -17,7 +19,7 @@ use super::UNNAMED;
 ///
 /// Laws: that a name is there is durable after a `sync_folder` of the folder that the name is in; before that a power
 /// loss may keep or undo it. What a file holds is redb's affair.
-pub(super) trait Home {
+pub(in crate::state) trait Home: Debug + Send + Sync {
     /// Whether there is anything of this name.
     fn exists(&self, path: &Path) -> io::Result<bool>;
 
@@ -41,10 +43,14 @@ pub(super) trait Home {
 
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// How many bytes a file takes on the disk. Where nothing was ever written it takes none, however long it is.
+    fn size(&self, path: &Path) -> io::Result<u64>;
 }
 
 /// The file system of the operating system.
-pub(super) struct RealHome;
+#[derive(Debug)]
+pub(in crate::state) struct RealHome;
 
 impl Home for RealHome {
     fn exists(&self, path: &Path) -> io::Result<bool> {
@@ -81,5 +87,11 @@ impl Home for RealHome {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn size(&self, path: &Path) -> io::Result<u64> {
+        // Counted in these, whatever the file system's own blocks are.
+        const BLOCK_BYTES: u64 = 512;
+        Ok(fs::metadata(path)?.blocks() * BLOCK_BYTES)
     }
 }

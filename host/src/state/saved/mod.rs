@@ -55,7 +55,7 @@ impl Saved {
         let path = find(dir)?;
         let description = Description::read(dir).map_err(Unopened::Damaged)?;
         match intact(&path) {
-            Ok(database) => Ok(Saved { store: RedbStore { database: database.into(), path }, description }),
+            Ok(database) => Ok(Saved { store: RedbStore::of(database, path), description }),
             Err(failure) => Err(unopened(failure, dir, &path)),
         }
     }

@@ -198,6 +198,15 @@ impl Home for SimDisk {
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.remove(path)
     }
+
+    fn size(&self, path: &Path) -> io::Result<u64> {
+        let mut inner = self.lock();
+        inner.turn(Operation::Read)?;
+        match inner.find(path)? {
+            Node::File(file) => Ok(inner.files[file].seen().len() as u64),
+            Node::Folder(_) => Err(io::ErrorKind::IsADirectory.into()),
+        }
+    }
 }
 
 impl StorageBackend for SimFile {

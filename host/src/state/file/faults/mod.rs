@@ -16,24 +16,41 @@ mod power;
 mod storage;
 mod witness;
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{Arc, RwLock},
+};
 
 use super::{NAME, open_in};
-use crate::{ports::CheckpointError, state::RedbStore};
+use crate::{
+    ports::CheckpointError,
+    state::{RedbStore, space::Space},
+};
+
+/// Little enough for the file of a short run to be compacted again and again.
+const SPARE: u64 = 128 << 10;
 
 impl RedbStore {
     /// Opens the checkpoint in this folder of a simulated disk.
     fn open_in(disk: &disk::SimDisk, dir: &Path) -> Result<Self, CheckpointError> {
         let path = dir.join(NAME);
         match open_in(disk, dir, &path) {
-            Ok(database) => Ok(RedbStore { database: database.into(), path }),
+            Ok(database) => {
+                let database = Arc::new(RwLock::new(database));
+                Ok(RedbStore { database, path, home: Arc::new(disk.clone()), space: Space::new(SPARE) })
+            }
             Err(failure) => Err(failure.at(&path)),
         }
     }
 
     /// Another handle to the same checkpoint.
     fn second(&self) -> Self {
-        RedbStore { database: self.database.clone(), path: self.path.clone() }
+        RedbStore {
+            database: Arc::clone(&self.database),
+            path: self.path.clone(),
+            home: Arc::clone(&self.home),
+            space: self.space.clone(),
+        }
     }
 }
 
