@@ -25,7 +25,7 @@ use self::{
 use crate::{harness, plugins::Plugins, store::MemoryStore};
 
 /// How many seeds are tried when nothing else is said: some seconds.
-const USUAL: u64 = 400;
+const USUAL: u64 = 1_000;
 
 /// A script, and two ways to run it that must make no difference.
 #[derive(Debug, Clone, PartialEq)]
