@@ -23,12 +23,12 @@ use tidemill::{
     runtime::{Control, Decisions, Environment, Pipeline, Preparer, Progress, StateProgress},
     sink::MemoryTables,
     state::RedbStore,
-    wasm::Loader,
 };
 
 use crate::{
     case::{Case, EpochOfCase, Step, TextFile, seconds},
     clock::StillClock,
+    plugins::{Plugins, with_built_plugins},
     store::{ForgetfulStore, MemoryStore},
 };
 
@@ -41,7 +41,7 @@ struct Run<'a> {
     folder: TempDir,
     clock: Arc<StillClock>,
     tables: Arc<MemoryTables>,
-    loader: &'a Loader,
+    plugins: &'a Plugins,
     pipeline: Option<Pipeline>,
     /// The manifest that runs.
     manifest: String,
@@ -61,13 +61,13 @@ struct Epoch {
 }
 
 /// Runs a case with its checkpoint on disk, or else in this store. The error says what came instead of what.
-pub(crate) fn run(case: &Case, loader: &Loader, store: Option<MemoryStore>) -> Result<Ran, String> {
+pub(crate) fn run(case: &Case, plugins: &Plugins, store: Option<MemoryStore>) -> Result<Ran, String> {
     let mut run = Run {
         case,
         folder: folder(store.is_none()),
         clock: Arc::default(),
         tables: Arc::default(),
-        loader,
+        plugins,
         pipeline: None,
         manifest: case.pipeline.clone(),
         workers: case.workers,
@@ -107,8 +107,7 @@ impl Run<'_> {
         // The checkpoint is one process's at a time.
         self.pipeline = None;
         let base = self.folder.path();
-        let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/plugins");
-        let text = self.manifest.replace("PLUGINS", &plugins.display().to_string());
+        let text = with_built_plugins(&self.manifest);
         let mut manifest = manifest::parse(&text, "case", base).map_err(|faults| faults.to_string())?;
         manifest.workers = self.workers.or(manifest.workers);
         manifest.limits.state = self.case.resident.unwrap_or(manifest.limits.state);
@@ -116,7 +115,7 @@ impl Run<'_> {
             fs::create_dir_all(base.join(source.name.value.as_str())).expect("a folder for each source");
         }
         let mut report = |line: &str| eprintln!("{line}");
-        let mut preparer = Preparer { loader: self.loader, report: &mut report };
+        let mut preparer = Preparer { loader: self.plugins, report: &mut report };
         let prepared = preparer.prepare(manifest).map_err(|error| error.to_string())?;
         let checkpoint = base.join("checkpoint");
         self.tables = Arc::new(MemoryTables::default());

@@ -8,13 +8,14 @@ mod case;
 mod clock;
 mod harness;
 mod model;
+mod plugins;
 mod random;
 mod store;
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 use case::Case;
-use tidemill::wasm::Loader;
+use plugins::Plugins;
 
 #[test]
 fn results_equal_those_of_spark() {
@@ -42,7 +43,7 @@ fn what_spark_has_not_is_as_documented() {
     run_all("further", 4);
 }
 
-/// What no list of cases covers: windows, sessions, duplicates and watermarks in every combination, with rows in any order,
+/// What no list of cases covers: windows, sessions, duplicates, joins, states and watermarks in every combination, with rows in any order,
 /// restarts anywhere, any number of workers, and state that does not fit into memory. Each epoch of a pipeline made at random
 /// must give what a naive model of the rules gives.
 #[test]
@@ -56,12 +57,12 @@ fn run_all(folder: &str, at_least: usize) {
         fs::read_dir(folder).expect("the cases are there").map(|entry| entry.expect("a file").path()).collect();
     files.sort();
     assert!(files.len() >= at_least, "cases are missing: {files:?}");
-    let loader = Loader::new(None).expect("the engine starts");
+    let plugins = Plugins::new();
     let mut failures = Vec::new();
     for file in files {
         let text = fs::read_to_string(&file).expect("a case can be read");
         let case: Case = toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        if let Err(difference) = harness::run(&case, &loader, None) {
+        if let Err(difference) = harness::run(&case, &plugins, None) {
             failures.push(format!("{} ({})\n{difference}", case.id, case.from));
         }
     }

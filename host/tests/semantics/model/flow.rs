@@ -1,7 +1,9 @@
 //! What is known of the rows between two stages: their columns, which of these the watermark speaks of, and whether a row may
 //! be replaced by a later one.
 
-use super::pipeline::{Aggregate, END, Extent, Function, Gap, Group, Mode, Pipeline, START, Stage, WINDOW};
+use super::pipeline::{
+    Aggregate, COLUMNS, END, Extent, Function, Gap, Group, Join, Keyed, Mode, Pipeline, SOURCES, START, Stage, WINDOW,
+};
 
 /// Rows on their way.
 #[derive(Debug, Clone)]
@@ -52,14 +54,15 @@ pub(crate) enum Closing {
 }
 
 impl Flow {
-    /// The rows of the sources together.
-    pub(crate) fn of_sources(pipeline: &Pipeline) -> Self {
+    /// The rows of sources together.
+    pub(crate) fn of_sources(inputs: &[Option<i64>]) -> Self {
         let column = |(name, kind): (&str, Kind)| Column { name: name.to_owned(), kind };
+        let kinds = [Kind::Time, Kind::Text, Kind::Number];
         Flow {
-            columns: [("ts", Kind::Time), ("key", Kind::Text), ("v", Kind::Number)].map(column).into(),
+            columns: COLUMNS.into_iter().zip(kinds).map(column).collect(),
             // What one input promises, a row of the other may break.
-            time: pipeline.inputs.iter().all(Option::is_some).then_some(0),
-            delay: pipeline.inputs[0].unwrap_or(0),
+            time: inputs.iter().all(Option::is_some).then_some(0),
+            delay: inputs[0].unwrap_or(0),
             finality: Finality::Final,
             fires_again: false,
             in_order: true,
@@ -68,13 +71,20 @@ impl Flow {
 
     /// The rows before each stage, and behind the last. None when a stage speaks of columns that are not there.
     pub(crate) fn known(pipeline: &Pipeline) -> Option<Vec<Self>> {
-        let mut flows = vec![Flow::of_sources(pipeline)];
+        let (left, right) =
+            if pipeline.joins() { pipeline.inputs.split_at(1) } else { (&pipeline.inputs[..], &[][..]) };
+        let mut flows = vec![Flow::of_sources(left)];
         for stage in &pipeline.stages {
             let before = flows.last().expect("there is a first");
-            if !stage.columns().into_iter().all(|name| before.columns.iter().any(|column| column.name == name)) {
+            if !stage.columns().into_iter().all(|name| before.has(name)) {
                 return None;
             }
-            flows.push(before.behind(stage));
+            let behind = match stage {
+                Stage::Join(_) if right.is_empty() => return None,
+                Stage::Join(join) => before.behind_join(join, &Flow::of_sources(right))?,
+                _ => before.behind(stage),
+            };
+            flows.push(behind);
         }
         Some(flows)
     }
@@ -84,14 +94,38 @@ impl Flow {
         Flow::known(pipeline).expect("all columns are there")
     }
 
-    /// The rows behind a stage.
-    pub(crate) fn behind(&self, stage: &Stage) -> Self {
+    /// The rows behind a stage that reads nothing else.
+    fn behind(&self, stage: &Stage) -> Self {
         match stage {
             Stage::Above { watermark: Some(delay), .. } => Flow { time: Some(0), delay: *delay, ..self.clone() },
             Stage::Above { watermark: None, .. } => self.clone(),
             Stage::First { .. } => Flow { finality: Finality::Final, in_order: false, ..self.clone() },
             Stage::Group(group) => self.behind_group(group),
+            Stage::Update(update) => {
+                let sum = match update.keyed {
+                    Keyed::AddUp => vec![("length", Kind::Number)],
+                    _ => vec![("word", Kind::Text), ("sum", Kind::Number)],
+                };
+                let columns = sum.into_iter().map(|(name, kind)| Column { name: name.to_owned(), kind }).collect();
+                Flow { columns, time: None, delay: 0, finality: Finality::Final, fires_again: false, in_order: false }
+            }
+            Stage::Join(_) => unreachable!("a join reads two flows"),
         }
+    }
+
+    /// The rows behind a join with the right. None when its watermark is of a column that is not there.
+    fn behind_join(&self, join: &Join, right: &Flow) -> Option<Self> {
+        let of_right = join.columns_of_right(right).into_iter().map(|at| {
+            let Column { name, kind } = right.columns[at].clone();
+            let name = if self.has(&name) { format!("{}_{name}", SOURCES[1]) } else { name };
+            Column { name, kind }
+        });
+        let columns: Vec<Column> = self.columns.iter().cloned().chain(of_right).collect();
+        let (time, delay) = match &join.watermark {
+            Some((on, delay)) => (Some(columns.iter().position(|column| column.name == *on)?), *delay),
+            None => (None, 0),
+        };
+        Some(Flow { columns, time, delay, finality: Finality::Final, fires_again: false, in_order: false })
     }
 
     fn behind_group(&self, group: &Group) -> Self {
@@ -142,6 +176,11 @@ impl Flow {
         }
     }
 
+    /// Whether there is a column of this name.
+    fn has(&self, name: &str) -> bool {
+        self.columns.iter().any(|column| column.name == name)
+    }
+
     /// The place of a column.
     pub(crate) fn at(&self, name: &str) -> usize {
         let found = self.columns.iter().position(|column| column.name == name);
@@ -181,6 +220,8 @@ impl Stage {
         let group = match self {
             Stage::Above { .. } => return vec!["v"],
             Stage::First { by, .. } => return by.iter().map(String::as_str).collect(),
+            Stage::Join(join) => return join.on.iter().map(|(left, _)| left.as_str()).collect(),
+            Stage::Update(update) => return vec![&update.by, &update.of],
             Stage::Group(group) => group,
         };
         let aggregated = group.aggregates.iter().filter_map(|aggregate| aggregate.column.as_deref());
@@ -194,7 +235,21 @@ impl Stage {
     }
 }
 
+impl Join {
+    /// The columns of the right that come out: a key that is called the same on the left is there already.
+    pub(crate) fn columns_of_right(&self, right: &Flow) -> Vec<usize> {
+        let is_on_left = |name: &String| self.on.iter().any(|(left, right)| left == right && right == name);
+        (0..right.columns.len()).filter(|&at| !is_on_left(&right.columns[at].name)).collect()
+    }
+}
+
 impl Group {
+    /// The results that are numbers.
+    pub(crate) fn numeric_results(&self, flow: &Flow) -> Vec<String> {
+        let results = self.aggregates.iter().map(|aggregate| flow.result_of(aggregate));
+        results.filter(|column| column.kind == Kind::Number).map(|column| column.name).collect()
+    }
+
     /// Whether the window is among the columns of the result.
     pub(crate) fn is_windowed(&self) -> bool {
         matches!(self.extent, Extent::Windows { .. } | Extent::Sessions { .. })

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Now, Part, Passed,
     flow::{Closing, Flow},
-    pipeline::{Extent, Function, Gap, Group, Mode},
+    pipeline::{Extent, Function, Gap, Group, Keep, Mode},
     value::{Row, Value, time_of},
 };
 
@@ -16,6 +16,8 @@ pub(super) struct Groups<'a> {
     mode: Mode,
     closing: Option<Closing>,
     kept: BTreeMap<Row, Vec<Held>>,
+    /// With an inverse: the keys that have a value, also for no rows.
+    valued: BTreeSet<Row>,
 }
 
 /// The rows of a key in one span.
@@ -31,7 +33,14 @@ type Span = (i64, i64);
 
 impl<'a> Groups<'a> {
     pub(super) fn new(flow: &Flow, group: &'a Group, mode: Mode) -> Self {
-        Groups { closing: flow.closing(group), flow: flow.clone(), group, mode, kept: BTreeMap::new() }
+        Groups {
+            closing: flow.closing(group),
+            flow: flow.clone(),
+            group,
+            mode,
+            kept: BTreeMap::new(),
+            valued: BTreeSet::new(),
+        }
     }
 
     /// Whether a watermark closes groups.
@@ -66,8 +75,8 @@ impl<'a> Groups<'a> {
         self.merge_sessions();
         let rows = self.results(now);
         self.remove(now);
-        let kept = self.kept.values().map(Vec::len).sum::<usize>() as u64;
-        Passed { rows, late_rows, dropped, kept }
+        let kept = self.kept.values().map(Vec::len).sum::<usize>() + self.valued.len();
+        Passed { rows, late_rows, dropped, kept: kept as u64 }
     }
 
     /// The spans a row belongs to.
@@ -147,9 +156,12 @@ impl<'a> Groups<'a> {
         }
     }
 
-    fn results(&self, now: Now) -> Vec<Row> {
-        if let Extent::Epochs { size, slide } = self.group.extent {
-            return if (now.number + 1).is_multiple_of(slide) { self.last_epochs(now, size) } else { Vec::new() };
+    fn results(&mut self, now: Now) -> Vec<Row> {
+        if let Extent::Epochs { size, slide, inverse, keep } = &self.group.extent {
+            return match (now.number + 1).is_multiple_of(*slide) {
+                true => self.last_epochs(now, *size, *inverse, keep.as_ref()),
+                false => Vec::new(),
+            };
         }
         let comes_out = |key: &Row, held: &Held| match self.mode {
             _ if self.group.extent == Extent::Epoch => true,
@@ -169,17 +181,34 @@ impl<'a> Groups<'a> {
         rows
     }
 
-    fn last_epochs(&self, now: Now, size: u64) -> Vec<Row> {
+    fn last_epochs(&mut self, now: Now, size: u64, inverse: bool, keep: Option<&Keep>) -> Vec<Row> {
         let first = now.number as i64 + 1 - size as i64;
         let mut results = Vec::new();
-        for (key, of_key) in &self.kept {
-            let rows: Vec<Row> =
-                of_key.iter().filter(|held| held.span.0 >= first).flat_map(|held| held.rows.clone()).collect();
-            if !rows.is_empty() {
-                results.push(self.result(key, (0, 0), &rows));
+        let keys: BTreeSet<Row> = self.kept.keys().chain(&self.valued).cloned().collect();
+        for key in keys {
+            let held = self.kept.get(&key).into_iter().flatten().filter(|held| held.span.0 >= first);
+            let rows: Vec<Row> = held.flat_map(|held| held.rows.clone()).collect();
+            if rows.is_empty() && !self.valued.contains(&key) {
+                continue;
+            }
+            let result = self.result(&key, (0, 0), &rows);
+            if keep.is_some_and(|keep| !self.stays(keep, &result)) {
+                self.kept.remove(&key);
+                self.valued.remove(&key);
+                continue;
+            }
+            results.push(result);
+            if inverse {
+                self.valued.insert(key);
             }
         }
         results
+    }
+
+    fn stays(&self, keep: &Keep, result: &Row) -> bool {
+        let column = self.group.aggregates.iter().position(|aggregate| aggregate.name == keep.column);
+        let column = self.group.by.len() + column.expect("a condition on a result");
+        matches!(result[column], Value::Number(number) if number > keep.above)
     }
 
     fn result(&self, key: &Row, span: Span, rows: &[Row]) -> Row {
@@ -197,9 +226,11 @@ impl<'a> Groups<'a> {
         for (key, of_key) in &mut kept {
             of_key.retain(|held| match self.group.extent {
                 Extent::Epoch => false,
-                Extent::Epochs { size, slide } => {
+                Extent::Epochs { size, slide, inverse, .. } => {
                     let ends = (now.number + 1).is_multiple_of(slide);
-                    !ends || held.span.0 > now.number as i64 - size as i64 + slide as i64
+                    // What the next window reads; with an inverse, what leaves this one.
+                    let next = if inverse { 0 } else { slide as i64 };
+                    !ends || held.span.0 > now.number as i64 - size as i64 + next
                 }
                 _ => !self.is_over(held.span, key, now.over),
             });
@@ -223,9 +254,10 @@ fn aggregated(function: Function, column: Option<usize>, rows: &[Row]) -> Value 
     };
     let result = match function {
         Function::Count => Some(Value::Number(values.len() as i64)),
+        Function::Add if values.is_empty() => Some(Value::Number(0)),
         Function::Min => values.into_iter().min().cloned(),
         Function::Max => values.into_iter().max().cloned(),
-        Function::Sum => values.into_iter().cloned().reduce(|sum, value| match (sum, value) {
+        Function::Sum | Function::Add => values.into_iter().cloned().reduce(|sum, value| match (sum, value) {
             (Value::Number(sum), Value::Number(value)) => Value::Number(sum + value),
             (sum, value) => panic!("sums are of numbers, not of {sum} and {value}"),
         }),

@@ -4,19 +4,24 @@
 mod first;
 mod flow;
 mod group;
+mod join;
 mod pipeline;
+mod update;
 mod value;
 
 use std::collections::VecDeque;
 
-pub(crate) use flow::{Finality, Flow, Kind};
+pub(crate) use flow::{Column, Finality, Flow, Kind};
 pub(crate) use pipeline::{
-    Aggregate, END, Extent, Function, Gap, Group, Mode, Pipeline, SOURCES, START, Stage, Trigger, WINDOW,
+    Aggregate, COLUMNS, END, Extent, Function, Gap, Group, Join, Keep, Keyed, Mode, Pipeline, SOURCES, START, Stage,
+    Trigger, Update, VALUE, WINDOW,
 };
 pub(crate) use value::{Row, Value};
 
 use first::Firsts;
 use group::Groups;
+use join::Sides;
+use update::States;
 use value::time_of;
 
 /// The rows of one file, or of one stage.
@@ -38,10 +43,12 @@ pub(crate) struct Epoch {
 /// A pipeline that runs.
 pub(crate) struct Model<'a> {
     pipeline: &'a Pipeline,
+    /// The rows before each stage, and behind the last.
+    flows: Vec<Flow>,
     stages: Vec<Keeping<'a>>,
     /// Files that no epoch has taken yet, input by input.
     waiting: Vec<VecDeque<Part>>,
-    /// The latest time each input has shown, and the rows of the first stage.
+    /// The latest time each input has shown, and the rows behind each stage that have a watermark.
     leads: Vec<Option<i64>>,
     /// The watermark of the next epoch.
     watermark: i64,
@@ -49,8 +56,9 @@ pub(crate) struct Model<'a> {
     late: i64,
     /// The number of the next epoch.
     number: u64,
-    /// The files of an epoch whose commit was lost.
-    lost: Option<Vec<Vec<Part>>>,
+    /// The files of an epoch whose commit was lost, and its time.
+    lost: Option<(Vec<Vec<Part>>, i64)>,
+    clock: i64,
 }
 
 /// A stage with what it keeps.
@@ -58,6 +66,8 @@ enum Keeping<'a> {
     Above { limit: i64 },
     First(Firsts),
     Group(Groups<'a>),
+    Join(Sides<'a>),
+    Update(States<'a>),
 }
 
 /// When an epoch runs.
@@ -68,6 +78,8 @@ struct Now {
     /// What this one has passed is over.
     over: i64,
     number: u64,
+    /// What the clock shows.
+    clock: i64,
 }
 
 /// What comes out of a stage.
@@ -90,22 +102,31 @@ impl<'a> Model<'a> {
                 let mode = if at == last { pipeline.mode } else { Mode::Append };
                 Keeping::Group(Groups::new(&flows[at], group, mode))
             }
+            Stage::Join(join) => Keeping::Join(Sides::new(&flows[at], &Flow::of_sources(&pipeline.inputs[1..]), join)),
+            Stage::Update(update) => Keeping::Update(States::new(&flows[at], update)),
         };
         Model {
             pipeline,
             stages: pipeline.stages.iter().enumerate().map(keeping).collect(),
             waiting: vec![VecDeque::new(); pipeline.inputs.len()],
             leads: vec![None; pipeline.delays().len()],
+            flows,
             watermark: 0,
             late: 0,
             number: 0,
             lost: None,
+            clock: 0,
         }
     }
 
     /// The watermark of the next epoch.
     pub(crate) fn watermark(&self) -> i64 {
         self.watermark
+    }
+
+    /// The clock shows another time.
+    pub(crate) fn set_clock(&mut self, clock: i64) {
+        self.clock = clock;
     }
 
     /// The pipeline is stopped and started.
@@ -119,8 +140,8 @@ impl<'a> Model<'a> {
     pub(crate) fn step(&mut self, files: &[Vec<Part>]) -> Vec<Epoch> {
         self.put(files);
         let mut epochs = Vec::new();
-        while let Some(files) = self.next_files() {
-            epochs.push(self.run(files));
+        while let Some((files, clock)) = self.next_files() {
+            epochs.push(self.run(files, clock));
             if self.pipeline.trigger == Trigger::Every {
                 break;
             }
@@ -140,8 +161,8 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// The files of the next epoch; none when there is nothing to do.
-    fn next_files(&mut self) -> Option<Vec<Vec<Part>>> {
+    /// The files of the next epoch, and its time; none when there is nothing to do.
+    fn next_files(&mut self) -> Option<(Vec<Vec<Part>>, i64)> {
         if let Some(lost) = self.lost.take() {
             return Some(lost);
         }
@@ -149,41 +170,59 @@ impl<'a> Model<'a> {
         let take = |waiting: &mut VecDeque<Part>| waiting.drain(..most.min(waiting.len())).collect::<Vec<_>>();
         let files: Vec<Vec<Part>> = self.waiting.iter_mut().map(take).collect();
         let runs = files.iter().any(|files| !files.is_empty()) || self.runs_without_rows();
-        runs.then_some(files)
+        runs.then_some((files, self.clock))
     }
 
     fn runs_without_rows(&self) -> bool {
-        let counts = |stage: &Keeping<'_>| matches!(stage, Keeping::Group(groups) if groups.counts_epochs());
+        let counts = |stage: &Keeping<'_>| match stage {
+            Keeping::Group(groups) => groups.counts_epochs(),
+            Keeping::Update(states) => states.visits_all(),
+            _ => false,
+        };
+        let is_due = |stage: &Keeping<'_>| matches!(stage, Keeping::Update(states) if states.is_due(self.clock));
         let closes = |stage: &Keeping<'_>| match stage {
             Keeping::Above { .. } => false,
             Keeping::First(firsts) => firsts.judges(),
             Keeping::Group(groups) => groups.closes(),
+            Keeping::Join(sides) => sides.closes(),
+            Keeping::Update(states) => states.judges(),
         };
         match self.pipeline.trigger {
             Trigger::Once => false,
             Trigger::Every if self.stages.iter().any(counts) => true,
+            _ if self.stages.iter().any(is_due) => true,
             _ => self.watermark > self.late && self.stages.iter().any(closes),
         }
     }
 
-    fn run(&mut self, files: Vec<Vec<Part>>) -> Epoch {
-        let now = Now { late: self.late, over: self.watermark, number: self.number };
-        self.leads.iter_mut().zip(&files).for_each(|(lead, files)| *lead = latest(files).max(*lead));
-        let mut parts: Vec<Part> = files.into_iter().flatten().collect();
+    fn run(&mut self, files: Vec<Vec<Part>>, clock: i64) -> Epoch {
+        let now = Now { late: self.late, over: self.watermark, number: self.number, clock };
+        self.leads.iter_mut().zip(&files).for_each(|(lead, files)| *lead = latest(files, 0).max(*lead));
+        let of_stages = &mut self.leads[files.len()..];
+        let mut files = files.into_iter();
+        let (mut parts, right) = match self.pipeline.joins() {
+            true => (files.next().unwrap_or_default(), files.next().unwrap_or_default()),
+            false => (files.flatten().collect(), Vec::new()),
+        };
         let (mut late_rows, mut dropped, mut kept) = (Vec::new(), Vec::new(), Vec::new());
-        for stage in &mut self.stages {
+        for (at, stage) in self.stages.iter_mut().enumerate() {
+            let lead = &mut of_stages[at];
             let passed = match stage {
                 Keeping::Above { limit } => {
                     let is_above = |row: &Row| matches!(row[2], Value::Number(v) if v > *limit);
                     parts.iter_mut().for_each(|part| part.retain(is_above));
-                    let lead = self.leads.last_mut().expect("there is one of the first stage");
-                    *lead = latest(&parts).max(*lead);
+                    *lead = latest(&parts, 0).max(*lead);
                     continue;
                 }
                 Keeping::First(firsts) => firsts.run(&parts, now),
                 Keeping::Group(groups) => groups.run(&parts, now),
+                Keeping::Join(sides) => sides.run(&parts, &right, now),
+                Keeping::Update(states) => states.run(&parts, now),
             };
             parts = vec![passed.rows];
+            if let Stage::Join(Join { watermark: Some((on, _)), .. }) = &self.pipeline.stages[at] {
+                *lead = latest(&parts, self.flows[at + 1].at(on)).max(*lead);
+            }
             late_rows = passed.late_rows;
             dropped.push(passed.dropped);
             kept.push(passed.kept);
@@ -206,7 +245,7 @@ impl<'a> Model<'a> {
     }
 }
 
-/// The latest event time in rows as sources have them.
-fn latest(parts: &[Part]) -> Option<i64> {
-    parts.iter().flatten().filter_map(|row| time_of(&row[0])).max()
+/// The latest time in a column of rows.
+fn latest(parts: &[Part], column: usize) -> Option<i64> {
+    parts.iter().flatten().filter_map(|row| time_of(&row[column])).max()
 }

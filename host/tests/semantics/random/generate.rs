@@ -5,8 +5,8 @@ use super::{
     script::{Script, Step},
 };
 use crate::model::{
-    Aggregate, END, Extent, Finality, Flow, Function, Gap, Group, Kind, Mode, Part, Pipeline, Row, START, Stage,
-    Trigger, Value, WINDOW,
+    Aggregate, COLUMNS, END, Extent, Finality, Flow, Function, Gap, Group, Join, Keep, Keyed, Kind, Mode, Part,
+    Pipeline, Row, SOURCES, START, Stage, Trigger, Update, VALUE, Value, WINDOW,
 };
 
 const SECOND: i64 = 1_000_000;
@@ -25,9 +25,14 @@ pub(super) fn script(numbers: &mut Numbers) -> Script {
     Script { pipeline, steps }
 }
 
+const DELAYS: [i64; 7] = [0, 500 * MILLISECOND, SECOND, 2 * SECOND, 5 * SECOND, 10 * SECOND, 30 * SECOND];
+
+const DURATIONS: [i64; 7] = [SECOND, 2 * SECOND, 3 * SECOND, 5 * SECOND, 10 * SECOND, 20 * SECOND, 700 * MILLISECOND];
+
 fn pipeline(numbers: &mut Numbers) -> Pipeline {
-    let delays = [0, 500 * MILLISECOND, SECOND, 2 * SECOND, 5 * SECOND, 10 * SECOND, 30 * SECOND];
-    let count = if numbers.percent(30) { 2 } else { 1 };
+    // The second source of a join comes in with it.
+    let joins = numbers.percent(20);
+    let count = if !joins && numbers.percent(30) { 2 } else { 1 };
     let mut pipeline = Pipeline {
         trigger: numbers.pick(&[
             Trigger::Continuous,
@@ -40,8 +45,8 @@ fn pipeline(numbers: &mut Numbers) -> Pipeline {
             Trigger::Once,
         ]),
         max_files: numbers.percent(15).then(|| 1 + numbers.below(3)),
-        inputs: (0..count).map(|_| numbers.percent(93).then(|| numbers.pick(&delays))).collect(),
-        fastest: count == 2 && numbers.percent(30),
+        inputs: (0..count).map(|_| numbers.percent(93).then(|| numbers.pick(&DELAYS))).collect(),
+        fastest: (joins || count == 2) && numbers.percent(30),
         remembers: numbers.percent(40),
         stages: Vec::new(),
         mode: Mode::Append,
@@ -54,20 +59,31 @@ fn pipeline(numbers: &mut Numbers) -> Pipeline {
         pipeline.max_files = None;
     }
     if numbers.percent(15) {
-        let watermark = numbers.percent(40).then(|| numbers.pick(&delays));
+        let watermark = numbers.percent(40).then(|| numbers.pick(&DELAYS));
         if watermark.is_some() && numbers.percent(70) {
             pipeline.inputs.fill(None);
         }
         pipeline.stages.push(Stage::Above { limit: numbers.between(-2, 4), watermark });
     }
-    let keyed_stages = numbers.pick(&[1, 1, 1, 2, 2, 3]);
+    let join_at = joins.then(|| numbers.pick(&[0, 0, 0, 1]));
+    let keyed_stages = numbers.pick(&[1, 1, 1, 2, 2, 3]).max(join_at.map_or(0, |at| at + 1));
     for number in 0..keyed_stages {
-        let flow = Flow::all(&pipeline).pop().expect("there is a first");
+        let mut flow = Flow::all(&pipeline).pop().expect("there is a first");
         if !flow.are_facts() || !pipeline.columns.is_empty() {
-            break;
+            if join_at != Some(number) {
+                break;
+            }
+            // Nothing takes such rows, so the join comes instead of what is above it.
+            pipeline.stages.pop();
+            pipeline.columns.clear();
+            flow = Flow::all(&pipeline).pop().expect("there is a first");
         }
-        let stage =
-            if numbers.percent(30) { first(numbers, &mut pipeline, &flow) } else { group(numbers, &flow, number) };
+        let stage = match numbers.below(100) {
+            _ if join_at == Some(number) => join(numbers, &mut pipeline, &flow),
+            0..25 => first(numbers, &mut pipeline, &flow),
+            25..45 => update(numbers, &flow).unwrap_or_else(|| group(numbers, &flow, number)),
+            _ => group(numbers, &flow, number),
+        };
         pipeline.stages.push(stage);
     }
     let flows = Flow::all(&pipeline);
@@ -82,6 +98,7 @@ fn pipeline(numbers: &mut Numbers) -> Pipeline {
     }
     let drops_late = match pipeline.stages.last() {
         Some(Stage::Group(group)) => before.closing(group).is_some(),
+        Some(Stage::Join(_)) => false,
         _ => before.time.is_some(),
     };
     if drops_late && pipeline.columns.is_empty() {
@@ -122,8 +139,70 @@ pub(super) fn identity(stage: &Stage) -> Vec<String> {
             let window = [START, END].into_iter().filter(|_| group.is_windowed());
             window.map(str::to_owned).chain(group.by.clone()).collect()
         }
-        Stage::Above { .. } | Stage::First { .. } => Vec::new(),
+        Stage::Above { .. } | Stage::First { .. } | Stage::Join(_) | Stage::Update(_) => Vec::new(),
     }
+}
+
+/// A join with the second source, which comes in here.
+fn join(numbers: &mut Numbers, pipeline: &mut Pipeline, left: &Flow) -> Stage {
+    pipeline.inputs.push(numbers.percent(93).then(|| numbers.pick(&DELAYS)));
+    let right = Flow::of_sources(&pipeline.inputs[1..]);
+    let same_kind = |column: &crate::model::Column| {
+        let others = right.columns.iter().filter(|other| other.kind == column.kind);
+        others.map(|other| (column.name.clone(), other.name.clone())).collect::<Vec<_>>()
+    };
+    let pairs: Vec<(String, String)> = left.columns.iter().flat_map(same_kind).collect();
+    let of_keys = (COLUMNS[1].to_owned(), COLUMNS[1].to_owned());
+    let mut on = match pairs.contains(&of_keys) && numbers.percent(75) {
+        true => vec![of_keys],
+        false => vec![numbers.pick(&pairs)],
+    };
+    if numbers.percent(15) {
+        on.push(numbers.pick(&pairs));
+    }
+    on.dedup();
+    let bounds = [0, 0, SECOND, 2 * SECOND, 5 * SECOND, 10 * SECOND, 1500 * MILLISECOND];
+    let within = (left.time.is_some() && right.time.is_some() && numbers.percent(90)).then(|| {
+        let after = numbers.pick(&bounds);
+        (if numbers.percent(30) { after } else { numbers.pick(&bounds) }, after)
+    });
+    let outer = within.is_some() && numbers.percent(50);
+    let mut join = Join { on, within, outer, watermark: None };
+    if numbers.percent(40) {
+        let left = left.columns.iter().filter(|column| column.kind == Kind::Time).map(|column| column.name.clone());
+        // The time of the right has another name where the left has one like it.
+        let of_right = (COLUMNS[0].to_owned(), COLUMNS[0].to_owned());
+        let mut times: Vec<String> = left.collect();
+        if !join.on.contains(&of_right) {
+            let taken = times.iter().any(|name| name == COLUMNS[0]);
+            times.push(if taken { format!("{}_{}", SOURCES[1], COLUMNS[0]) } else { COLUMNS[0].to_owned() });
+        }
+        join.watermark = Some((numbers.pick(&times), numbers.pick(&DELAYS)));
+    }
+    Stage::Join(join)
+}
+
+/// A function with a state per key, if there are columns for it.
+fn update(numbers: &mut Numbers, flow: &Flow) -> Option<Stage> {
+    let mut of_kind = |kind: Kind| {
+        let columns = flow.columns.iter().filter(|column| column.kind == kind);
+        let columns: Vec<String> = columns.map(|column| column.name.clone()).collect();
+        (!columns.is_empty()).then(|| numbers.pick(&columns))
+    };
+    let (by, of) = (of_kind(Kind::Text)?, of_kind(Kind::Number)?);
+    let keyed = match flow.time {
+        Some(_) => numbers.pick(&[
+            Keyed::AddUp,
+            Keyed::SumUntilOver,
+            Keyed::SumUntilOver,
+            Keyed::SumSoFar,
+            Keyed::Calls,
+            Keyed::CountByClock,
+        ]),
+        // Timers of event time need a watermark.
+        None => numbers.pick(&[Keyed::SumSoFar, Keyed::Calls, Keyed::CountByClock]),
+    };
+    Some(Stage::Update(Update { keyed, by, of, visits_all: numbers.percent(30) }))
 }
 
 /// Up to so many of these, in their order.
@@ -155,13 +234,12 @@ fn group(numbers: &mut Numbers, flow: &Flow, number: usize) -> Stage {
         let time = &flow.columns[time].name;
         on = vec![if time == END { WINDOW.to_owned() } else { time.clone() }];
     }
-    let durations = [SECOND, 2 * SECOND, 3 * SECOND, 5 * SECOND, 10 * SECOND, 20 * SECOND, 700 * MILLISECOND];
     let mut by = some(numbers, &plain, 2);
     by.truncate(2);
     let extent = match numbers.below(100) {
         0..45 if !on.is_empty() => {
-            let size = numbers.pick(&durations);
-            let slide = if numbers.percent(50) { size } else { numbers.pick(&durations).min(size) };
+            let size = numbers.pick(&DURATIONS);
+            let slide = if numbers.percent(50) { size } else { numbers.pick(&DURATIONS).min(size) };
             let offset = if numbers.percent(60) { 0 } else { numbers.between(-15_000, 15_000) * MILLISECOND };
             Extent::Windows { on: numbers.pick(&on), size, slide, offset }
         }
@@ -171,23 +249,45 @@ fn group(numbers: &mut Numbers, flow: &Flow, number: usize) -> Stage {
             }
             let gap = match numbers.percent(20) && !numeric.is_empty() {
                 true => Gap::Of(numbers.pick(&numeric)),
-                false => Gap::Fixed(numbers.pick(&durations)),
+                false => Gap::Fixed(numbers.pick(&DURATIONS)),
             };
             Extent::Sessions { on: numbers.pick(&on), gap }
         }
         70..77 => Extent::Epoch,
-        77..85 => {
-            let size = numbers.between(1, 5) as u64;
-            Extent::Epochs { size, slide: numbers.between(1, size as i64) as u64 }
+        77..92 => {
+            let size = numbers.between(1, 5);
+            // Windows may leave some between them out.
+            let slide = match numbers.below(3) {
+                0 => 1,
+                1 => numbers.between(1, size),
+                _ => numbers.between(1, size + 2),
+            };
+            Extent::Epochs { size: size as u64, slide: slide as u64, inverse: false, keep: None }
         }
         _ => Extent::All,
     };
     if !matches!(extent, Extent::Windows { .. } | Extent::Sessions { .. }) && !times.is_empty() && numbers.percent(55) {
         by.extend(some(numbers, &times, 2));
     }
-    let mut group = Group { by, extent, lateness: None, aggregates: aggregates(numbers, flow, number) };
+    let is_over_epochs = matches!(extent, Extent::Epochs { .. });
+    let reduces = !numeric.is_empty() && !by.iter().any(|name| name == VALUE);
+    let aggregates = match reduces && numbers.percent(if is_over_epochs { 60 } else { 8 }) {
+        true => {
+            vec![Aggregate { name: VALUE.to_owned(), function: Function::Add, column: Some(numbers.pick(&numeric)) }]
+        }
+        false => aggregates(numbers, flow, number),
+    };
+    let mut group = Group { by, extent, lateness: None, aggregates };
+    let reduces = group.reduces();
+    let numeric: Vec<String> = group.numeric_results(flow);
+    if let Extent::Epochs { inverse, keep, .. } = &mut group.extent {
+        *inverse = reduces && numbers.percent(65);
+        if !numeric.is_empty() && numbers.percent(40) {
+            *keep = Some(Keep { column: numbers.pick(&numeric), above: numbers.pick(&[0, 0, -2, 3, 10, 30]) });
+        }
+    }
     if group.is_windowed() && flow.closing(&group).is_some() && numbers.percent(25) {
-        group.lateness = Some(numbers.pick(&durations));
+        group.lateness = Some(numbers.pick(&DURATIONS));
     }
     Stage::Group(group)
 }
@@ -245,12 +345,17 @@ fn steps(numbers: &mut Numbers, pipeline: &Pipeline) -> Vec<Step> {
         keys: (0..keys).map(name).collect(),
         nulls: numbers.pick(&[0, 5, 20]),
         most_rows: match (big, long) {
+            // All pairs of a key may come out of a join.
+            (true, _) if pipeline.joins() => 1_500,
             (true, _) => 3_500,
             (_, true) => 4,
+            _ if pipeline.joins() => numbers.pick(&[2, 5, 15]),
             _ => numbers.pick(&[2, 5, 15, 40]),
         },
-        most_files: numbers.pick(&[1, 2, 4]),
+        most_files: if pipeline.joins() { numbers.pick(&[1, 2]) } else { numbers.pick(&[1, 2, 4]) },
     };
+    let ticks = numbers.pick(&[[0, 0, 1], [0, 1, 2], [1, 3, 90_000]]);
+    let mut now = 1_000;
     let restarts = numbers.pick(&[0, 15, 40]);
     let losses = numbers.pick(&[0, 0, 12]);
     let mut clock = input.start;
@@ -268,7 +373,9 @@ fn steps(numbers: &mut Numbers, pipeline: &Pipeline) -> Vec<Step> {
             false => (0..numbers.below(input.most_files + 1)).map(|_| file(numbers, &input, clock, big)).collect(),
         };
         let files = (0..pipeline.inputs.len()).map(&mut files_of).collect();
-        steps.push(Step { files, restart: numbers.percent(restarts), lose_commit: numbers.percent(losses) });
+        now += numbers.pick(&ticks);
+        let (restart, lose_commit) = (numbers.percent(restarts), numbers.percent(losses));
+        steps.push(Step { files, clock: now, restart, lose_commit });
     }
     steps
 }

@@ -18,16 +18,14 @@ use std::{
     thread,
 };
 
-use tidemill::wasm::Loader;
-
 use self::{
     numbers::Numbers,
     script::{Script, Setting},
 };
-use crate::{harness, store::MemoryStore};
+use crate::{harness, plugins::Plugins, store::MemoryStore};
 
 /// How many seeds are tried when nothing else is said: some seconds.
-const USUAL: u64 = 400;
+const USUAL: u64 = 1_000;
 
 /// A script, and two ways to run it that must make no difference.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,16 +44,16 @@ pub(crate) fn run_many() {
     let (first, count) = (number("TIDEMILL_RANDOM_SEED", 1), number("TIDEMILL_RANDOM", USUAL));
     let (next, failed, failure) = (AtomicU64::new(first), AtomicBool::new(false), Mutex::new(None));
     let work = || {
-        let loader = Loader::new(None).expect("the engine starts");
+        let plugins = Plugins::new();
         while !failed.load(Ordering::Relaxed) {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= first + count {
                 return;
             }
             let trial = trial(seed);
-            if attempt(seed, &trial, &loader).is_err() && !failed.swap(true, Ordering::Relaxed) {
-                let smaller = shrink::shrink(trial, |trial| attempt(seed, trial, &loader).is_err());
-                let difference = attempt(seed, &smaller, &loader).expect_err("what is shrunk still fails");
+            if attempt(seed, &trial, &plugins).is_err() && !failed.swap(true, Ordering::Relaxed) {
+                let smaller = shrink::shrink(trial, |trial| attempt(seed, trial, &plugins).is_err());
+                let difference = attempt(seed, &smaller, &plugins).expect_err("what is shrunk still fails");
                 *failure.lock().expect("nobody panics with it") = Some((seed, difference));
             }
         }
@@ -86,11 +84,11 @@ fn trial(seed: u64) -> Trial {
 }
 
 /// Runs a script in both ways. The error says what came instead of what, and how to see it again.
-fn attempt(seed: u64, trial: &Trial, loader: &Loader) -> Result<(), String> {
+fn attempt(seed: u64, trial: &Trial, plugins: &Plugins) -> Result<(), String> {
     let run = |setting: &Setting| {
         let case = trial.script.case(format!("seed {seed}"), setting);
         let store = (!setting.on_disk).then(MemoryStore::default);
-        let ran = catch_unwind(AssertUnwindSafe(|| harness::run(&case, loader, store)));
+        let ran = catch_unwind(AssertUnwindSafe(|| harness::run(&case, plugins, store)));
         let ran = ran.unwrap_or_else(|panic| Err(format!("it panicked: {}", message(panic.as_ref()))));
         ran.map_err(|difference| format!("{difference}\n{}", script::text(&case)))
     };

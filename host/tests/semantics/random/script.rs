@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use crate::{
     case::{Case, EpochOfCase, Step as StepOfCase, seconds},
     model::{
-        Aggregate, Extent, Function, Gap, Group, Mode, Model, Part, Pipeline, Row, SOURCES, Stage, Trigger, Value,
+        Aggregate, Extent, Function, Gap, Group, Join, Keep, Keyed, Mode, Model, Part, Pipeline, Row, SOURCES, Stage,
+        Trigger, Update, Value,
     },
 };
 
@@ -20,6 +21,8 @@ pub(super) struct Script {
 pub(super) struct Step {
     /// Files, source by source.
     pub(super) files: Vec<Vec<Part>>,
+    /// What the clock shows, in seconds.
+    pub(super) clock: i64,
     pub(super) restart: bool,
     pub(super) lose_commit: bool,
 }
@@ -73,6 +76,7 @@ impl Script {
             if restart {
                 model.restart();
             }
+            model.set_clock(step.clock * 1_000_000);
             let epochs = match step.lose_commit {
                 true => {
                     model.lose_step(&step.files);
@@ -95,6 +99,7 @@ impl Script {
                 restart,
                 workers: if restart && setting.workers.len() > 1 { workers.next() } else { None },
                 lose_commit: step.lose_commit,
+                now: self.pipeline.looks_at_clock().then_some(step.clock),
                 next_watermark: in_seconds(model.watermark()).filter(|_| !step.lose_commit),
                 epochs: epochs.map(|epochs| epochs.into_iter().map(shown).collect()),
                 ..StepOfCase::default()
@@ -128,6 +133,9 @@ fn manifest(pipeline: &Pipeline) -> String {
         Trigger::Once => line("trigger = \"once\""),
         Trigger::Every => line("trigger = { every = \"1s\" }"),
     }
+    if pipeline.calls_plugin() {
+        line("\n[plugins.behaving]\ncrate = \"PLUGINS/behaving\"");
+    }
     line("\n[watermarks]");
     line(&format!("policy = \"{}\"", if pipeline.fastest { "max" } else { "min" }));
     line(&format!("after_restart = \"{}\"", if pipeline.remembers { "remember" } else { "forget" }));
@@ -141,11 +149,13 @@ fn manifest(pipeline: &Pipeline) -> String {
             line(&format!("watermark = {{ on = \"ts\", delay = \"{}\" }}", duration(*delay)));
         }
     }
-    let mut inputs = quoted(&SOURCES[..pipeline.inputs.len()]);
-    let mut last = String::new();
-    for (at, stage) in pipeline.stages.iter().enumerate() {
-        last = format!("stage{}", at + 1);
-        line(&format!("\n[transforms.{last}]\ninputs = {inputs}"));
+    let mut inputs = if pipeline.joins() { vec![SOURCES[0]] } else { SOURCES[..pipeline.inputs.len()].to_vec() };
+    let names: Vec<String> = (1..=pipeline.stages.len()).map(|number| format!("stage{number}")).collect();
+    for (name, stage) in names.iter().zip(&pipeline.stages) {
+        if let Stage::Join(_) = stage {
+            inputs.push(SOURCES[1]);
+        }
+        line(&format!("\n[transforms.{name}]\ninputs = {}", quoted(&inputs)));
         match stage {
             Stage::Above { limit, watermark } => {
                 line(&format!("where = \"v > {limit}\""));
@@ -160,9 +170,12 @@ fn manifest(pipeline: &Pipeline) -> String {
                 }
             }
             Stage::Group(group) => group_lines(group, &mut line),
+            Stage::Join(join) => join_lines(join, &mut line),
+            Stage::Update(update) => update_lines(update, &mut line),
         }
-        inputs = quoted(&[&last]);
+        inputs = vec![name];
     }
+    let last = names.last().expect("there is a stage");
     let kept = if pipeline.looks_at_late { "kept" } else { "out" };
     let mut sink = |name: &str, mode: Mode| {
         let mode = match mode {
@@ -170,7 +183,7 @@ fn manifest(pipeline: &Pipeline) -> String {
             Mode::Update => "update",
             Mode::Complete => "complete",
         };
-        line(&format!("\n[sinks.{name}]\ninputs = {inputs}\ntype = \"memory\"\nmode = \"{mode}\""));
+        line(&format!("\n[sinks.{name}]\ninputs = [\"{last}\"]\ntype = \"memory\"\nmode = \"{mode}\""));
     };
     sink(kept, pipeline.mode);
     pipeline.also.into_iter().for_each(|mode| sink("also", mode));
@@ -180,12 +193,58 @@ fn manifest(pipeline: &Pipeline) -> String {
     text
 }
 
+fn join_lines(Join { on, within, outer, watermark }: &Join, line: &mut impl FnMut(&str)) {
+    let both =
+        |(left, right): &(String, String)| if left == right { left.clone() } else { format!("{left} = {right}") };
+    let mut join = format!("on = {}", quoted(&on.iter().map(both).collect::<Vec<_>>()));
+    match within {
+        Some((before, after)) if before == after => {
+            let _ = write!(join, ", within = \"{}\"", duration(*after));
+        }
+        Some((before, after)) => {
+            let (before, after) = (duration(*before), duration(*after));
+            let _ = write!(join, ", within = {{ before = \"{before}\", after = \"{after}\" }}");
+        }
+        None => {}
+    }
+    if *outer {
+        join.push_str(", type = \"left\"");
+    }
+    line(&format!("join = {{ {join} }}"));
+    if let Some((on, delay)) = watermark {
+        line(&format!("watermark = {{ on = \"{on}\", delay = \"{}\" }}", duration(*delay)));
+    }
+}
+
+fn update_lines(Update { keyed, by, of, visits_all }: &Update, line: &mut impl FnMut(&str)) {
+    let function = match keyed {
+        Keyed::AddUp => "add_up",
+        Keyed::SumUntilOver => "sum_until_over",
+        Keyed::SumSoFar => "sum_so_far",
+        Keyed::Calls => "calls",
+        Keyed::CountByClock => "count_by_clock",
+    };
+    // The plugin's columns take no nulls.
+    line(&format!("group_by = [\"coalesce({by}, 'none') as word\"]\nupdate = \"behaving.{function}\""));
+    line(&format!("columns = {{ length = \"coalesce({of}, 0)\" }}"));
+    if *visits_all {
+        line("visit = \"all\"");
+    }
+}
+
 fn group_lines(group: &Group, line: &mut impl FnMut(&str)) {
     line(&format!("group_by = {}", quoted(&group.by)));
     match &group.extent {
         Extent::All => {}
         Extent::Epoch => line("over = \"batch\""),
-        Extent::Epochs { size, slide } => line(&format!("over = {{ batches = {size}, slide = {slide} }}")),
+        Extent::Epochs { size, slide, inverse, keep } => {
+            let inverse = if *inverse { ", inverse = true" } else { "" };
+            let keep = keep
+                .iter()
+                .map(|Keep { column, above }| format!(", keep = \"{column} > {above}\""))
+                .collect::<String>();
+            line(&format!("over = {{ batches = {size}, slide = {slide}{inverse}{keep} }}"));
+        }
         Extent::Windows { on, size, slide, offset } => {
             let mut window = format!("on = \"{on}\", size = \"{}\"", duration(*size));
             if slide != size {
@@ -207,12 +266,18 @@ fn group_lines(group: &Group, line: &mut impl FnMut(&str)) {
     if let Some(lateness) = group.lateness {
         line(&format!("allowed_lateness = \"{}\"", duration(lateness)));
     }
+    if group.reduces() {
+        let column = group.aggregates[0].column.as_ref().expect("a reducer reads a column");
+        line(&format!("reduce = \"behaving.add\"\ncolumns = {{ value = \"coalesce({column}, 0)\" }}"));
+        return;
+    }
     let aggregate = |Aggregate { name, function, column }: &Aggregate| {
         let function = match function {
             Function::Count => "count",
             Function::Sum => "sum",
             Function::Min => "min",
             Function::Max => "max",
+            Function::Add => unreachable!("reducers are no aggregates"),
         };
         format!("{name} = \"{function}({})\"", column.as_deref().unwrap_or("*"))
     };
@@ -267,6 +332,7 @@ pub(super) fn text(case: &Case) -> String {
         if step.lose_commit {
             line("lose_commit = true".to_owned());
         }
+        step.now.into_iter().for_each(|now| line(format!("now = {now}")));
         let with_files: Vec<_> = step.row_files.iter().filter(|(_, files)| !files.is_empty()).collect();
         if with_files.iter().all(|(_, files)| files.len() == 1) {
             let rows = with_files.iter().map(|(source, files)| format!("{source} = {}", list(&files[0], raw)));

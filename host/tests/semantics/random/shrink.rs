@@ -1,7 +1,7 @@
 //! From a script that fails to a small one that fails too.
 
 use super::{Trial, generate::identity, script::Script};
-use crate::model::{Extent, Finality, Flow, Mode, Part, Stage, Trigger, Value};
+use crate::model::{COLUMNS, Extent, Finality, Flow, Group, Join, Keyed, Mode, Part, Stage, Trigger, VALUE, Value};
 
 /// So many smaller trials are made at most: each takes some milliseconds.
 const MOST_TRIALS: usize = 3_000;
@@ -56,8 +56,32 @@ fn is_valid(script: &Script) -> bool {
             Stage::Group(group) => {
                 (flow.closing(group).is_some() || !(group.lateness.is_some() || pipeline.looks_at_late))
                     && !(group.by.is_empty() && matches!(group.extent, Extent::Sessions { .. }))
+                    && is_valid_reducer(group)
+                    && keeps_by_a_result(group, flow)
+            }
+            Stage::Join(join) => {
+                let right = Flow::of_sources(&pipeline.inputs[1..]);
+                !pipeline.looks_at_late
+                    && join
+                        .on
+                        .iter()
+                        .all(|(one, other)| flow.columns[flow.at(one)].kind == right.columns[right.at(other)].kind)
+                    && (join.within.is_none() || (flow.time.is_some() && right.time.is_some()))
+            }
+            Stage::Update(update) => {
+                let needs_time = matches!(update.keyed, Keyed::AddUp | Keyed::SumUntilOver);
+                flow.time.is_some() || !(needs_time || pipeline.looks_at_late)
             }
         })
+}
+
+fn is_valid_reducer(group: &Group) -> bool {
+    !group.reduces() || !group.by.iter().any(|name| name == VALUE)
+}
+
+fn keeps_by_a_result(group: &Group, flow: &Flow) -> bool {
+    let Extent::Epochs { keep: Some(keep), .. } = &group.extent else { return true };
+    group.numeric_results(flow).contains(&keep.column)
 }
 
 fn settings(trial: &Trial, at: usize) -> Option<Trial> {
@@ -73,6 +97,7 @@ fn settings(trial: &Trial, at: usize) -> Option<Trial> {
         7 => smaller.plain.on_disk = false,
         8 => smaller.script.steps.iter_mut().for_each(|step| step.lose_commit = false),
         9 => smaller.script.steps.iter_mut().for_each(|step| step.restart = false),
+        10 => smaller.script.steps.iter_mut().for_each(|step| step.clock = 1_000),
         _ => return None,
     }
     Some(smaller)
@@ -168,11 +193,14 @@ fn pipeline(trial: &Trial, at: usize) -> Option<Trial> {
         10 if stages > 1 => drop(pipeline.stages.pop()),
         11 if stages > 1 => drop(pipeline.stages.remove(0)),
         12 => pipeline.also = None,
-        13.. => stage(pipeline.stages.get_mut((at - 13) / 8)?, (at - 13) % 8),
+        13.. => stage(pipeline.stages.get_mut((at - 13) / WAYS)?, (at - 13) % WAYS),
         _ => {}
     }
     Some(smaller)
 }
+
+/// So many ways there are to make a stage smaller, at most.
+const WAYS: usize = 11;
 
 fn stage(stage: &mut Stage, way: usize) {
     match stage {
@@ -188,8 +216,30 @@ fn stage(stage: &mut Stage, way: usize) {
             (5, Extent::Windows { offset, .. }) => *offset = 0,
             (6, Extent::Windows { size, slide, .. }) => *slide = *size,
             (7, Extent::Epochs { slide, .. }) => *slide = 1,
+            (8, Extent::Epochs { size, .. }) => *size = (*size - 1).max(1),
+            (9, Extent::Epochs { inverse, .. }) => *inverse = false,
+            (10, Extent::Epochs { keep, .. }) => *keep = None,
             _ => {}
         },
+        Stage::Join(join) => smaller_join(join, way),
+        Stage::Update(update) => match way {
+            0 => update.visits_all = false,
+            1 => update.keyed = Keyed::SumSoFar,
+            _ => {}
+        },
+    }
+}
+
+fn smaller_join(join: &mut Join, way: usize) {
+    match (way, &mut join.within) {
+        (0, _) => join.outer = false,
+        (1, _) => join.watermark = None,
+        (2, _) if join.on.len() > 1 => drop(join.on.pop()),
+        (3, _) => join.on = vec![(COLUMNS[1].to_owned(), COLUMNS[1].to_owned())],
+        (4, Some((before, _))) => *before = 0,
+        (5, Some((_, after))) => *after = 0,
+        (6, within) if !join.outer => *within = None,
+        _ => {}
     }
 }
 
