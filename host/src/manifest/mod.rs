@@ -477,6 +477,8 @@ pub struct UpdateSpec {
     pub call: CallSpec,
     /// Whether every known key is visited in every epoch, also without new rows.
     pub visit_all: bool,
+    /// The column of the function's rows that holds their event time.
+    pub event_time: Option<Spanned<String>>,
 }
 
 /// A join of two inputs: the left one and the right one.

@@ -27,6 +27,7 @@ pub(super) fn transform(
     let reduce = reference::function(section, "reduce");
     let update = reference::function(section, "update");
     let visit = section.choice("visit", &[("touched", false), ("all", true)]);
+    let event_time = section.string("event_time");
     let extent = time::extent(section);
     let allowed_lateness = section.duration_spanned("allowed_lateness");
     let distinct = time::distinct(section);
@@ -57,6 +58,7 @@ pub(super) fn transform(
             by,
             call: function(update?),
             visit_all: visit.is_some_and(|visit| visit.value),
+            event_time,
         })),
         (None, Some(by)) => {
             let aggregate = match reduce {
@@ -101,7 +103,7 @@ fn check_operation(section: &mut Section<'_, '_>) {
 /// Keys that mean nothing without another.
 fn check_companions(section: &mut Section<'_, '_>) {
     const NO_GROUP: &str = "it says how far back a group reaches, and there is no group";
-    const COMPANIONS: [(&str, &[&str], &str); 10] = [
+    const COMPANIONS: [(&str, &[&str], &str); 11] = [
         ("over", &["group_by"], NO_GROUP),
         ("window", &["group_by"], NO_GROUP),
         ("session", &["group_by"], NO_GROUP),
@@ -109,6 +111,11 @@ fn check_companions(section: &mut Section<'_, '_>) {
         ("within_watermark", &["drop_duplicates"], "it says when a key is forgotten"),
         ("mode", &["call"], "it says which rows of a result a batch handler is called with; sinks have one too"),
         ("visit", &["update"], "it says for which keys a function with a state per key is called"),
+        (
+            "event_time",
+            &["update"],
+            "it names the event time of what such a function puts out; elsewhere use `watermark`",
+        ),
         ("config", &["call", "reduce", "update"], "it is handed to the function of a `call`, `reduce` or `update`"),
         (
             "columns",

@@ -27,7 +27,7 @@ use crate::{
 pub struct Pipe {
     plan: Plan,
     calls: PluginCalls,
-    /// What this watermark covers is late.
+    /// What this watermark covers is late, or what the one so far behind does where a join holds rows back.
     late: Watermark,
     /// The tables of the plan's lookups, in their order.
     tables: Vec<Arc<TableIndex>>,
@@ -135,7 +135,7 @@ impl Pipe {
             let shuffled: Result<Vec<Shuffled>, Failure> = match gathering {
                 // Where all groups are wanted for ever, none is late.
                 Gathering::Group(fold) => {
-                    let late = (!this.modes.contains(&OutputMode::Complete)).then_some(self.late);
+                    let late = (!this.modes.contains(&OutputMode::Complete)).then_some(self.late.less(this.behind));
                     fold.finish(&mut self.calls, late).map(Vec::from_iter)
                 }
                 Gathering::Distinct(rows) => rows.finish().map(Vec::from_iter),
@@ -215,10 +215,11 @@ impl Pipe {
     fn gather(&mut self, node: usize, side: usize, batches: &[RecordBatch]) -> Result<(), OperatorError> {
         let this = &self.plan.nodes[node];
         let barrier = this.barrier.as_ref().expect("rows are gathered at a barrier");
+        let watermark = self.late.less(this.behind);
         let mut late = Vec::new();
         // Where all groups are wanted for ever, none is late.
         if this.takes_late_rows() && !this.modes.contains(&OutputMode::Complete) {
-            let of_batch = |batch| late_rows(barrier, batch, self.late);
+            let of_batch = |batch| late_rows(barrier, batch, watermark);
             let found = batches.iter().map(of_batch).collect::<Result<Vec<_>, _>>();
             late = found.map_err(|error| error.in_part(&this.name))?;
         }
@@ -236,9 +237,9 @@ impl Pipe {
             };
             match gathering {
                 Gathering::Group(fold) => batches.iter().try_for_each(|batch| fold.fold(calls, batch)),
-                Gathering::Distinct(rows) => batches.iter().try_for_each(|batch| rows.add(batch, self.late)),
-                Gathering::Update(rows) => batches.iter().try_for_each(|batch| rows.add(calls, batch, self.late)),
-                Gathering::Join(rows) => batches.iter().try_for_each(|batch| rows.add(side, batch, self.late)),
+                Gathering::Distinct(rows) => batches.iter().try_for_each(|batch| rows.add(batch, watermark)),
+                Gathering::Update(rows) => batches.iter().try_for_each(|batch| rows.add(calls, batch, watermark)),
+                Gathering::Join(rows) => batches.iter().try_for_each(|batch| rows.add(side, batch, watermark)),
             }
         };
         gather_all().map_err(|error| error.in_part(&this.name))?;

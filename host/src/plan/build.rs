@@ -57,6 +57,7 @@ fn assemble(
             finality: Finality::Final,
             fires_again: false,
             event_times: Vec::new(),
+            watermark: None,
             place,
         };
         let watermark = match &spec.watermark {

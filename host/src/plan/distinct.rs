@@ -4,6 +4,7 @@ use super::{
     Distinct, Forget,
     node::select_columns,
     scope::{Rows, Scope},
+    time::only_event_time,
 };
 use crate::{
     checkpoint::StateLayout,
@@ -39,7 +40,7 @@ pub(super) fn build_distinct(
         by => by,
     };
     let keys = select_columns(scope, by, &rows.schema)?;
-    let time = rows.event_times.first().copied();
+    let time = only_event_time(scope, &spec.name.value, spec.inputs[0].span.clone(), rows)?;
     let forget = match (distinct.within_watermark, time) {
         (true, None) => {
             scope.faults.push(

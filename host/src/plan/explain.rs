@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use arrow::datatypes::Schema;
 use serde::Serialize;
 
-use super::Plan;
+use super::{Barrier, Node, Plan};
 use crate::{
     manifest::{
         Aggregate, Extent, Gap, Input, Manifest, Operation, OutputMode, SinkConnector, SourceConnector, TransformSpec,
@@ -68,7 +68,7 @@ pub fn explain(manifest: &Manifest, plan: &Plan) -> Explained {
         name: node.name.to_string(),
         kind: "transform",
         inputs: spec.inputs.iter().map(|input| describe_input(&input.value)).collect(),
-        does: describe_transform(spec),
+        does: describe_transform(spec, node),
         columns: node.outputs.iter().flat_map(|out| columns(&out.schema, out.outlet.as_deref())).collect(),
         mode: None,
     });
@@ -116,7 +116,7 @@ fn describe_sink(connector: &SinkConnector) -> String {
     }
 }
 
-fn describe_transform(spec: &TransformSpec) -> Vec<String> {
+fn describe_transform(spec: &TransformSpec, node: &Node) -> Vec<String> {
     let mut does = Vec::new();
     does.extend(spec.filter.as_ref().map(|filter| format!("where {}", filter.value)));
     match &spec.operation {
@@ -147,6 +147,7 @@ fn describe_transform(spec: &TransformSpec) -> Vec<String> {
         Some(Operation::Update(update)) => {
             let by: Vec<&str> = update.by.iter().map(|key| key.value.as_str()).collect();
             does.push(format!("update {} by {}", update.call.function.value, by.join(", ")));
+            does.extend(update.event_time.as_ref().map(|time| format!("event time {}", time.value)));
         }
         Some(Operation::Distinct(distinct)) => {
             let by: Vec<&str> = distinct.by.iter().map(|key| key.value.as_str()).collect();
@@ -157,6 +158,9 @@ fn describe_transform(spec: &TransformSpec) -> Vec<String> {
             ));
         }
         None => {}
+    }
+    if !node.behind.is_zero() && node.barrier.as_ref().is_some_and(Barrier::closes) {
+        does.push(format!("by a watermark {:?} behind", node.behind));
     }
     let select =
         spec.select.as_ref().map(|list| list.iter().map(|sql| sql.value.as_str()).collect::<Vec<_>>().join(", "));

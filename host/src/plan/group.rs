@@ -9,7 +9,7 @@ use super::{
     call::build_call,
     node::{compile, duplicate_column, select_columns},
     scope::{EventColumn, Finality, Rows, Scope},
-    time::{END, START, event_time},
+    time::{END, START, event_time, refuse_two_event_times},
 };
 use crate::{
     checkpoint::StateLayout,
@@ -110,9 +110,14 @@ fn build_extent(
     let lateness = group.allowed_lateness.as_ref().map_or(Duration::ZERO, |lateness| lateness.value);
     let (extent, closing) = match &group.extent {
         manifest::Extent::All => {
-            let is_time = |time: usize| keys.expressions.iter().position(|key| key.plain_column() == Some(time));
-            let closing = rows.event_times.iter().find_map(|time| is_time(time.column)).map(Closing::Key);
-            (Extent::Running, closing)
+            let place_of =
+                |time: &EventColumn| keys.expressions.iter().position(|key| key.plain_column() == Some(time.column));
+            let times: Vec<&EventColumn> = rows.event_times.iter().filter(|time| place_of(time).is_some()).collect();
+            if let Some(other) = times.iter().find(|time| time.clock != times[0].clock) {
+                refuse_two_event_times(scope, &spec.name.value, group.by[0].span.clone(), rows, [times[0], other]);
+                return None;
+            }
+            (Extent::Running, times.first().and_then(|time| place_of(time)).map(Closing::Key))
         }
         manifest::Extent::Batch => (Extent::Batch, None),
         manifest::Extent::Batches(spec) => (Extent::Batches(build_batches(scope, group, spec, fold)?), None),
@@ -209,15 +214,16 @@ fn describe_extent(extent: &manifest::Extent) -> String {
 }
 
 /// The columns of a group's result that hold event time.
-pub(super) fn event_times_of(group: &Group, rows: &Rows) -> Vec<EventColumn> {
+pub(super) fn event_times_of(scope: &mut Scope<'_>, group: &Group, rows: &Rows) -> Vec<EventColumn> {
     // All watermarks of a pipeline move together, so any delay above will do.
     let Some(delay) = rows.event_times.first().map(|time| time.delay) else { return Vec::new() };
-    match group.closing {
+    let column = match group.closing {
         // A window is known when it ends. Its start lies behind the watermark by then: rows would be late by it.
-        Some(Closing::End(_)) => vec![EventColumn { column: 1, delay }],
-        Some(Closing::Key(column)) => vec![EventColumn { column, delay }],
-        None => Vec::new(),
-    }
+        Some(Closing::End(_)) => 1,
+        Some(Closing::Key(column)) => column,
+        None => return Vec::new(),
+    };
+    vec![EventColumn { column, delay, clock: scope.new_clock() }]
 }
 
 /// Whether the rows of a group's result may be replaced by later ones.

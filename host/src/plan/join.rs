@@ -1,13 +1,14 @@
 //! A join of two streams: which columns must be equal, how far apart in time two rows may be, and what the result is called.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use arrow::datatypes::{Field, Schema};
 
 use super::{
     Columns, Join, Side,
     node::compile,
-    scope::{EventColumn, Finality, Rows, Scope},
+    scope::{Clock, EventColumn, Finality, Rows, RowsWatermark, Scope},
+    time::only_event_time,
 };
 use crate::{
     checkpoint::StateLayout,
@@ -16,8 +17,12 @@ use crate::{
     model::{describe_schema, type_name},
 };
 
-/// Compiles a `join`.
-pub(super) fn build_join(scope: &mut Scope<'_>, spec: &TransformSpec, join: &JoinSpec) -> Option<(Join, Rows)> {
+/// Compiles a `join`. Also gives the watermark of what comes in, and says what is known of what comes out.
+pub(super) fn build_join(
+    scope: &mut Scope<'_>,
+    spec: &TransformSpec,
+    join: &JoinSpec,
+) -> Option<(Join, Option<RowsWatermark>, Rows)> {
     let [left_input, right_input] = spec.inputs.as_slice() else {
         scope.faults.push(
             Diagnostic::error(format!("`{}` joins {} inputs", spec.name.value, spec.inputs.len()))
@@ -77,9 +82,34 @@ pub(super) fn build_join(scope: &mut Scope<'_>, spec: &TransformSpec, join: &Joi
         schema: Arc::clone(&schema),
         layout,
     };
+    let above = RowsWatermark::slowest([left.watermark, right.watermark]);
+    let watermark = above.map(|above| RowsWatermark { behind: above.behind + built.holds_back(), ..above });
+    let event_times = event_times_behind(scope, &built, &left, &right);
     let place = spec.name.span.clone();
-    let rows = Rows { schema, finality: Finality::Final, fires_again: false, event_times: Vec::new(), place };
-    Some((built, rows))
+    let rows = Rows { schema, finality: Finality::Final, fires_again: false, event_times, watermark, place };
+    Some((built, above, rows))
+}
+
+/// The columns of event time of both sides, where they stand in the result. Those of the right hold another time than those of
+/// the left, even where both sides are of one source.
+fn event_times_behind(scope: &mut Scope<'_>, join: &Join, left: &Rows, right: &Rows) -> Vec<EventColumn> {
+    let mut times = left.event_times.clone();
+    let mut clocks: Vec<(Clock, Clock)> = Vec::new();
+    for time in &right.event_times {
+        let Some(at) = join.right_columns.iter().position(|&column| column == time.column) else { continue };
+        let known = clocks.iter().find(|(of_right, _)| *of_right == time.clock);
+        let clock = known.map_or_else(|| scope.new_clock(), |(_, clock)| *clock);
+        clocks.push((time.clock, clock));
+        times.push(EventColumn { column: left.schema.fields().len() + at, clock, ..*time });
+    }
+    times
+}
+
+impl Join {
+    /// How much longer than its input the rows it puts out may be in coming: as long as a row of one side waits for the other.
+    fn holds_back(&self) -> Duration {
+        [0, 1].into_iter().filter_map(|side| self.waits(side)).max().unwrap_or_default()
+    }
 }
 
 /// The key of each side: `column`, the same on both, or `left = right`.
@@ -123,7 +153,10 @@ fn build_times(
     join: &JoinSpec,
     sides: [&Rows; 2],
 ) -> Option<[Option<EventColumn>; 2]> {
-    let times = sides.map(|rows| rows.event_times.first().copied());
+    let mut times = [None; 2];
+    for (at, rows) in sides.into_iter().enumerate() {
+        times[at] = only_event_time(scope, &spec.name.value, spec.inputs[at].span.clone(), rows)?;
+    }
     if join.outer && join.within.is_none() {
         scope.faults.push(
             Diagnostic::error(format!(

@@ -29,7 +29,8 @@ pub(super) fn build_lookup(
         return None;
     }
     let at = scope.manifest.tables.iter().position(|known| known.name == table.value)?;
-    let table_rows = Rows { schema: Arc::clone(&scope.tables[at]), event_times: Vec::new(), ..rows.clone() };
+    let table_rows =
+        Rows { schema: Arc::clone(&scope.tables[at]), event_times: Vec::new(), watermark: None, ..rows.clone() };
     let [keys, table_keys] = build_keys(scope, join, rows, &table_rows)?;
     if let Some(timed) = table_keys.expressions.iter().position(ScalarExpr::is_timed) {
         scope.faults.push(

@@ -120,6 +120,8 @@ pub struct Node {
     pub outputs: Vec<Output>,
     /// Its watermark, by position in [`Plan::watermarks`].
     pub watermark: Option<usize>,
+    /// How far the watermark of its barrier stands behind the one of the pipeline: joins above hold rows back.
+    pub behind: Duration,
     /// In which mode its barrier takes the rows of a result above it.
     pub takes: OutputMode,
     /// In which modes its rows are wanted below. More than one only where a result above is kept.
@@ -219,6 +221,16 @@ impl Barrier {
             Barrier::Distinct(distinct) => Some(&distinct.layout),
             Barrier::Update(update) => Some(&update.layout),
             Barrier::Join(join) => Some(&join.layout),
+            Barrier::Handle(_) => None,
+        }
+    }
+
+    fn layout_mut(&mut self) -> Option<&mut StateLayout> {
+        match self {
+            Barrier::Group(group) => Some(&mut group.layout),
+            Barrier::Distinct(distinct) => Some(&mut distinct.layout),
+            Barrier::Update(update) => Some(&mut update.layout),
+            Barrier::Join(join) => Some(&mut join.layout),
             Barrier::Handle(_) => None,
         }
     }
@@ -357,6 +369,8 @@ pub struct Update {
     pub visit_all: bool,
     /// The column of event times by which a row is late.
     pub time: Option<usize>,
+    /// The column of event times of the function's rows, if it is said which one that is.
+    pub event_time: Option<usize>,
     /// Key columns, then the function's columns.
     pub shuffled: SchemaRef,
     /// How its state is laid out.
@@ -380,6 +394,16 @@ pub struct Join {
     pub schema: SchemaRef,
     /// How its state is laid out.
     pub layout: StateLayout,
+}
+
+impl Join {
+    /// How far the watermark must be past a row of a side before no row of the other side can match it any more; none for ever.
+    /// The bound itself still belongs to it, so that is just after the bound; Spark reckons in milliseconds here, and whether an
+    /// epoch sooner or later must be the same.
+    pub fn waits(&self, side: usize) -> Option<Duration> {
+        let bound = if side == 0 { self.after } else { self.before };
+        Some(bound? + Duration::from_millis(1))
+    }
 }
 
 /// One side of a join.

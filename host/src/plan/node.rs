@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeSet, HashSet},
     ops::Range,
     sync::Arc,
+    time::Duration,
 };
 
 use arrow::datatypes::{Schema, SchemaRef};
@@ -16,7 +17,7 @@ use super::{
     join::build_join,
     lookup::build_lookup,
     modes::settle_mode,
-    scope::{EventColumn, Finality, Rows, Scope},
+    scope::{EventColumn, Finality, Rows, RowsWatermark, Scope},
     time::put_watermark,
     update::build_update,
 };
@@ -33,9 +34,10 @@ const LATE: &str = "late";
 /// Compiles a transform. Also says what is known of the rows of each of its outputs. None when something in it is at fault.
 pub(super) fn build_node(scope: &mut Scope<'_>, spec: &TransformSpec) -> Option<(Node, Vec<Rows>)> {
     if let Some(Operation::Join(join)) = spec.operation.as_ref().filter(|operation| operation.joins_streams()) {
-        let (join, rows) = build_join(scope, spec, join)?;
+        let (join, above, rows) = build_join(scope, spec, join)?;
         let mut node = Node::new(&spec.name.value, &rows.schema);
         node.barrier = Some(Barrier::Join(Box::new(join)));
+        node.stand_behind(above);
         return finish(scope, spec, node, rows, None);
     }
     let input = scope.union(&spec.name.value, &spec.inputs)?;
@@ -65,10 +67,11 @@ pub(super) fn build_node(scope: &mut Scope<'_>, spec: &TransformSpec) -> Option<
         }
         Some(Operation::Update(update)) => {
             let (update, output) = build_update(scope, spec, update, &rows)?;
-            (rows.finality, rows.event_times, rows.schema) = (Finality::Final, Vec::new(), output);
+            rows = output;
             node.barrier = Some(Barrier::Update(update));
         }
     }
+    node.stand_behind(input.watermark);
     finish(scope, spec, node, rows, Some(input))
 }
 
@@ -126,7 +129,7 @@ fn add_group(
         return None;
     }
     let group = build_group(scope, spec, group, rows)?;
-    rows.event_times = event_times_of(&group, rows);
+    rows.event_times = event_times_of(scope, &group, rows);
     rows.finality = finality_of(&group);
     rows.fires_again = matches!(group.closing, Some(Closing::End(lateness)) if !lateness.is_zero());
     rows.schema = Arc::clone(&group.schema);
@@ -199,6 +202,7 @@ fn finish_handler(
         finality: Finality::Final,
         fires_again: false,
         event_times: Vec::new(),
+        watermark: None,
         place: spec.name.span.clone(),
     };
     let outputs = outlets.iter().map(rows).collect();
@@ -265,8 +269,21 @@ impl Node {
             after: Vec::new(),
             outputs: Vec::new(),
             watermark: None,
+            behind: Duration::ZERO,
             takes: OutputMode::Append,
             modes: BTreeSet::new(),
+        }
+    }
+
+    /// Notes the watermark of the rows that come to its barrier. What was closed by one watermark cannot be carried on by
+    /// another: windows in between would come out twice, or never. So it is part of the layout.
+    fn stand_behind(&mut self, watermark: Option<RowsWatermark>) {
+        self.behind = watermark.map_or(Duration::ZERO, |watermark| watermark.behind);
+        if let (false, Some(barrier)) = (self.behind.is_zero(), &mut self.barrier)
+            && barrier.closes()
+            && let Some(layout) = barrier.layout_mut()
+        {
+            layout.value = format!("{} (by a watermark {:?} behind)", layout.value, self.behind);
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Rows {
     pub(super) fires_again: bool,
     /// The columns that hold the event time of a watermark.
     pub(super) event_times: Vec<EventColumn>,
+    /// The watermark that says how far they are complete; none where none is declared above.
+    pub(super) watermark: Option<RowsWatermark>,
     /// Where the part is named in the manifest.
     pub(super) place: Range<usize>,
 }
@@ -39,6 +41,32 @@ impl Rows {
 pub(super) struct EventColumn {
     pub(super) column: usize,
     pub(super) delay: Duration,
+    /// Columns of one clock hold the same time: one is a copy of the other.
+    pub(super) clock: Clock,
+}
+
+/// Which of the event times of a pipeline a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Clock(usize);
+
+/// The watermark that holds for rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RowsWatermark {
+    /// How late a row may be where it is declared.
+    pub(super) delay: Duration,
+    /// How far it stands behind the pipeline's: a join holds rows back.
+    pub(super) behind: Duration,
+}
+
+impl RowsWatermark {
+    /// The one that holds for rows from several inputs: the slowest. An input without one holds nothing back, as in Spark.
+    pub(super) fn slowest(all: impl IntoIterator<Item = Option<RowsWatermark>>) -> Option<RowsWatermark> {
+        let slower = |one: RowsWatermark, other: RowsWatermark| RowsWatermark {
+            delay: one.delay,
+            behind: one.behind.max(other.behind),
+        };
+        all.into_iter().flatten().reduce(slower)
+    }
 }
 
 /// Whether a row may replace an earlier one.
@@ -67,6 +95,7 @@ pub(super) struct Scope<'a> {
     /// The columns of the manifest's tables.
     pub(super) tables: &'a [SchemaRef],
     pub(super) lookups: Vec<Lookup>,
+    clocks: usize,
     known: HashMap<Input, Rows>,
     outlets: HashMap<PartName, Vec<String>>,
 }
@@ -81,9 +110,16 @@ impl<'a> Scope<'a> {
             watermarks: Vec::new(),
             tables,
             lookups: Vec::new(),
+            clocks: 0,
             known: HashMap::new(),
             outlets: HashMap::new(),
         }
+    }
+
+    /// The clock of a time that no other column holds.
+    pub(super) fn new_clock(&mut self) -> Clock {
+        self.clocks += 1;
+        Clock(self.clocks)
     }
 
     /// Makes the rows of a part known to those that name it.
@@ -123,7 +159,8 @@ impl<'a> Scope<'a> {
         let finality =
             all.iter().map(|rows| rows.finality).find(|&one| one != Finality::Final).unwrap_or(Finality::Final);
         let fires_again = all.iter().any(|rows| rows.fires_again);
-        Some(Rows { schema, finality, fires_again, event_times, ..first })
+        let watermark = RowsWatermark::slowest(all.iter().map(|rows| rows.watermark));
+        Some(Rows { schema, finality, fires_again, event_times, watermark, ..first })
     }
 
     fn rows_of(&mut self, input: &Spanned<Input>) -> Option<Rows> {

@@ -32,6 +32,7 @@ pub(super) fn build_sink(scope: &mut Scope<'_>, spec: &SinkSpec) -> Option<SinkN
             finality: Finality::Final,
             fires_again: false,
             event_times: Vec::new(),
+            watermark: None,
             place: spec.inputs[0].span.clone(),
         },
         false => scope.union(&spec.name.value, &spec.inputs)?,

@@ -8,22 +8,23 @@ use super::{
     Columns, Update,
     call::build_call,
     node::select_columns,
-    scope::{Rows, Scope},
+    scope::{EventColumn, Finality, Rows, Scope},
+    time::{expect_column, expect_timestamp, only_event_time},
 };
 use crate::{
     checkpoint::StateLayout,
-    manifest::{Diagnostic, TransformSpec, UpdateSpec},
+    manifest::{Diagnostic, Spanned, TransformSpec, UpdateSpec},
     model::{describe_schema, type_name},
     ports::Role,
 };
 
-/// Compiles an `update`.
+/// Compiles an `update`, and says what is known of its rows.
 pub(super) fn build_update(
     scope: &mut Scope<'_>,
     spec: &TransformSpec,
     update: &UpdateSpec,
     rows: &Rows,
-) -> Option<(Update, Arc<Schema>)> {
+) -> Option<(Update, Rows)> {
     if !rows.are_facts() {
         scope.faults.push(
             Diagnostic::error(format!(
@@ -76,6 +77,11 @@ pub(super) fn build_update(
         );
         return None;
     }
+    let time = only_event_time(scope, &spec.name.value, spec.inputs[0].span.clone(), rows)?;
+    let event_time = match &update.event_time {
+        Some(column) => Some(event_time_of_output(scope, spec, column, &function.output, rows)?),
+        None => None,
+    };
     let keys = Columns { expressions: keys, schema: Arc::clone(&function.key) };
     // Keys and columns may have the same names, so keys are known by their place.
     let key_fields = keys.expressions.iter().enumerate();
@@ -93,8 +99,42 @@ pub(super) fn build_update(
         call,
         version: function.state_version,
         visit_all: update.visit_all,
-        time: rows.event_times.first().map(|time| time.column),
+        time: time.map(|time| time.column),
+        event_time: event_time.map(|time| time.column),
         layout,
     };
-    Some((update, function.output))
+    let rows = Rows {
+        schema: function.output,
+        finality: Finality::Final,
+        fires_again: false,
+        event_times: Vec::from_iter(event_time),
+        ..rows.clone()
+    };
+    Some((update, rows))
+}
+
+/// The column of the function's rows that holds their event time. It is complete by the watermark of the rows that come in, so
+/// there must be one.
+fn event_time_of_output(
+    scope: &mut Scope<'_>,
+    spec: &TransformSpec,
+    column: &Spanned<String>,
+    output: &Schema,
+    rows: &Rows,
+) -> Option<EventColumn> {
+    let position = expect_column(scope, column, output)?;
+    expect_timestamp(scope, &column.value, output.field(position).data_type(), column.span.clone())?;
+    let Some(watermark) = rows.watermark else {
+        scope.faults.push(
+            Diagnostic::error(format!(
+                "`{}` puts out rows with an event time, but nothing says how far that of its input is complete",
+                spec.name.value
+            ))
+            .at(column.span.clone(), "")
+            .also(spec.inputs[0].span.clone(), "no watermark")
+            .help("put `watermark = { on = \"COLUMN\", delay = \"10m\" }` on the input"),
+        );
+        return None;
+    };
+    Some(EventColumn { column: position, delay: watermark.delay, clock: scope.new_clock() })
 }

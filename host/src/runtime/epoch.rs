@@ -267,9 +267,11 @@ impl Pipeline {
     ) -> Result<(), RunError> {
         let input: Vec<Shuffled> = gathered.shuffled.remove(&node).unwrap_or_default();
         let state = &self.states[&node];
-        let (modes, store) = (&self.prepared.plan.nodes[node].modes, self.store.as_ref());
+        let Node { modes, behind, .. } = &self.prepared.plan.nodes[node];
+        let store = self.store.as_ref();
         let scope = scope_of(plan);
-        let times = Times { epoch: plan.epoch, watermarks: plan.watermarks, now: plan.batch_time, modes };
+        let watermarks = plan.watermarks.less(*behind);
+        let times = Times { epoch: plan.epoch, watermarks, now: plan.batch_time, modes };
         let run = |pipe: &mut Pipe, bucket: usize| {
             pipe.start_task(&scope, barrier_task(node, bucket));
             let merged = state.run(bucket, &input, &times, pipe.calls(), store)?;

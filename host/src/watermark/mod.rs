@@ -21,6 +21,13 @@ pub struct EpochWatermarks {
     pub closed: Watermark,
 }
 
+impl EpochWatermarks {
+    /// Those of a stage whose rows are held back for so long.
+    pub fn less(self, behind: Duration) -> Self {
+        EpochWatermarks { late: self.late.less(behind), closed: self.closed.less(behind) }
+    }
+}
+
 /// How the watermarks of several inputs become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -173,7 +173,7 @@ impl<'a> Trial<'a> {
             Role::KeyedState => {
                 let by = self.function.key.fields().iter();
                 let by = by.map(|key| command.whole(format!("\"{}\"", key.name().replace('"', "\"\""))));
-                Operation::Update(UpdateSpec { by: by.collect(), call, visit_all: false })
+                Operation::Update(UpdateSpec { by: by.collect(), call, visit_all: false, event_time: None })
             }
             Role::Reducer => Operation::Group(GroupSpec {
                 by: Vec::new(),

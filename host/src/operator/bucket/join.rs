@@ -1,6 +1,6 @@
 //! A join of two streams: the rows of each side by key, kept for as long as a row of the other side may still match them.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use arrow::{
     array::{
@@ -79,11 +79,9 @@ impl JoinBucket {
         Ok(JoinBucket { sides: [kept(0)?, kept(1)?], key_columns, join: join.clone(), stored: Arc::clone(stored) })
     }
 
-    /// The event time with which no row of the other side can match this one any more. The bound itself still belongs to it, so
-    /// that is just after the bound; Spark reckons in milliseconds here, and whether an epoch sooner or later must be the same.
+    /// The event time with which no row of the other side can match this one any more.
     fn end(&self, side: usize, time: Option<EventTime>) -> Option<EventTime> {
-        let waits = if side == 0 { self.join.after } else { self.join.before };
-        Some(time?.after(waits?).after(Duration::from_millis(1)))
+        Some(time?.after(self.join.waits(side)?))
     }
 
     /// Where the columns of a side stand in stored rows.

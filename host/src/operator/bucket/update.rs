@@ -7,8 +7,11 @@ use std::{
 };
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BinaryArray, Int32Array, RecordBatch, TimestampMicrosecondArray, UInt32Array},
-    compute::{concat_batches, take_record_batch},
+    array::{
+        Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Int32Array, RecordBatch, TimestampMicrosecondArray,
+        UInt32Array,
+    },
+    compute::{concat_batches, filter_record_batch, take_record_batch},
     datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, TimestampMicrosecondType},
 };
 use serde::{Deserialize, Serialize};
@@ -302,6 +305,30 @@ impl UpdateBucket {
         Ok(())
     }
 
+    /// Rows of the function, less those that are late: whatever comes behind would drop them without a word.
+    fn in_time(
+        &self,
+        calls: &mut PluginCalls,
+        rows: &RecordBatch,
+        time: usize,
+        late: Watermark,
+    ) -> Result<RecordBatch, Failure> {
+        let call = &self.update.call;
+        let times = rows.column(time).as_primitive::<TimestampMicrosecondType>();
+        let time_of = |row: usize| times.is_valid(row).then(|| EventTime::from_micros(times.value(row)));
+        let is_late = |row: usize| time_of(row).filter(|time| late.covers(*time));
+        for (row, time) in (0..rows.num_rows()).filter_map(|row| Some((row, is_late(row)?))) {
+            let error = format!(
+                "{} put out a row of {time}, which is late: the watermark has reached {late}; put out rows that are later than \
+                 the watermark the function is given",
+                call.label
+            );
+            calls.set_aside(call, rows, row, error)?;
+        }
+        let in_time: BooleanArray = (0..rows.num_rows()).map(|row| Some(is_late(row).is_none())).collect();
+        Ok(filter_record_batch(rows, &in_time)?)
+    }
+
     fn stored_rows(&self, keys: &[usize]) -> Result<RecordBatch, Failure> {
         let kept: Vec<&Kept> = keys.iter().map(|&key| self.kept(key)).collect();
         let timers: Vec<Option<Box<[u8]>>> = kept.iter().map(|kept| encode_timers(&kept.timers)).collect();
@@ -431,6 +458,11 @@ impl Bucket for UpdateBucket {
             self.table.sort(&mut keys);
             let heard = Brought { rows: brought.rows.slice(0, 0), keys, due };
             self.call_all(calls, work, &heard, Vec::new(), &mut took)?;
+        }
+        if let Some(time) = self.update.event_time {
+            for (_, rows) in &mut done.results {
+                *rows = self.in_time(calls, rows, time, work.watermarks.late)?;
+            }
         }
         for key in &brought.keys {
             let kept = self.kept(*key);

@@ -157,6 +157,32 @@ fn sum_so_far(word: Word<'_>, known: Option<i64>, lengths: Rows<Length>, ctx: &m
     Some(sum)
 }
 
+/// How long a word was at a time.
+#[derive(Row)]
+struct Moment {
+    at: Timestamp,
+    length: i64,
+}
+
+/// The sum of a word at a time.
+#[derive(Row)]
+struct SumAt<'a> {
+    word: &'a str,
+    at: Timestamp,
+    sum: i64,
+}
+
+/// Adds up the lengths of a word, and tells the sum at the time of each row.
+#[keyed_state]
+fn sum_at(word: Word<'_>, known: Option<i64>, rows: Rows<Moment>, ctx: &mut KeyContext<SumAt<'_>>) -> Option<i64> {
+    let mut sum = known.unwrap_or_default();
+    for row in rows.iter() {
+        sum += row.length;
+        ctx.emit(SumAt { word: word.word, at: row.at, sum });
+    }
+    Some(sum)
+}
+
 /// Tells how often it was called for a word. With rows it sets timers for times that are over.
 #[keyed_state]
 fn calls(word: Word<'_>, known: Option<i64>, lengths: Rows<Length>, ctx: &mut KeyContext<Sum<'_>>) -> Option<i64> {
@@ -222,6 +248,7 @@ plugin!(
     add_up,
     sum_until_over,
     sum_so_far,
+    sum_at,
     calls,
     promises,
     keeps_promise,
