@@ -196,7 +196,8 @@ impl<'a> Model<'a> {
     }
 
     fn run(&mut self, files: Vec<Vec<Part>>, clock: i64) -> Epoch {
-        let now = Now { late: self.late, over: self.watermark, number: self.number, clock };
+        let mut now = Now { late: self.late, over: self.watermark, number: self.number, clock };
+        let watermark = self.watermark;
         self.leads.iter_mut().zip(&files).for_each(|(lead, files)| *lead = latest(files, 0).max(*lead));
         let of_stages = &mut self.leads[files.len()..];
         let mut files = files.into_iter();
@@ -220,18 +221,26 @@ impl<'a> Model<'a> {
                 Keeping::Update(states) => states.run(&parts, now),
             };
             parts = vec![passed.rows];
-            if let Stage::Join(Join { watermark: Some((on, _)), .. }) = &self.pipeline.stages[at] {
-                *lead = latest(&parts, self.flows[at + 1].at(on)).max(*lead);
+            match &self.pipeline.stages[at] {
+                Stage::Join(Join { watermark: Some((on, _)), .. }) => {
+                    *lead = latest(&parts, self.flows[at + 1].at(on)).max(*lead);
+                }
+                Stage::Join(Join { within: Some((before, after)), .. }) => {
+                    // A row may come out as late as it waits for its match, and what is behind waits for it.
+                    let waits = before.max(after);
+                    (now.late, now.over) = (now.late - waits, now.over - waits);
+                }
+                _ => {}
             }
             late_rows = passed.late_rows;
             dropped.push(passed.dropped);
             kept.push(passed.kept);
         }
         self.number += 1;
-        self.late = now.over;
+        self.late = watermark;
         self.advance();
         let out = if self.pipeline.looks_at_late { late_rows } else { parts.concat() };
-        Epoch { watermark: now.over, out, dropped, kept }
+        Epoch { watermark, out, dropped, kept }
     }
 
     /// The watermark of each input is behind its latest time; that of all of them never goes back.

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use crate::{
     case::{Case, EpochOfCase, Step as StepOfCase, seconds},
     model::{
-        Aggregate, Extent, Function, Gap, Group, Join, Keep, Keyed, Mode, Model, Part, Pipeline, Row, SOURCES, Stage,
-        Trigger, Update, Value,
+        Aggregate, Column, Extent, Flow, Function, Gap, Group, Join, Keep, Keyed, Kind, Mode, Model, Part, Pipeline,
+        Row, SOURCES, Stage, Trigger, Update, Value,
     },
 };
 
@@ -151,7 +151,9 @@ fn manifest(pipeline: &Pipeline) -> String {
     }
     let mut inputs = if pipeline.joins() { vec![SOURCES[0]] } else { SOURCES[..pipeline.inputs.len()].to_vec() };
     let names: Vec<String> = (1..=pipeline.stages.len()).map(|number| format!("stage{number}")).collect();
-    for (name, stage) in names.iter().zip(&pipeline.stages) {
+    let flows = Flow::all(pipeline);
+    let plain_names: Vec<String> = names.iter().map(|name| format!("{name}_plain")).collect();
+    for (at, (name, stage)) in names.iter().zip(&pipeline.stages).enumerate() {
         if let Stage::Join(_) = stage {
             inputs.push(SOURCES[1]);
         }
@@ -174,6 +176,21 @@ fn manifest(pipeline: &Pipeline) -> String {
             Stage::Update(update) => update_lines(update, &mut line),
         }
         inputs = vec![name];
+        if matches!(stage, Stage::Join(Join { watermark: None, .. })) && at + 1 < names.len() {
+            // Its rows have two event times, and only a window may choose one of them.
+            let plain = |column: &Column| match column.kind {
+                Kind::Time => format!("{0} + interval '0 seconds' as {0}", column.name),
+                Kind::Number | Kind::Text => column.name.clone(),
+            };
+            let select: Vec<String> = flows[at + 1].columns.iter().map(plain).collect();
+            line(&format!(
+                "\n[transforms.{}]\ninputs = {}\nselect = {}",
+                plain_names[at],
+                quoted(&inputs),
+                quoted(&select)
+            ));
+            inputs = vec![&plain_names[at]];
+        }
     }
     let last = names.last().expect("there is a stage");
     let kept = if pipeline.looks_at_late { "kept" } else { "out" };
