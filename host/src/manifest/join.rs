@@ -2,7 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{Diagnostic, JoinSpec, Spanned, TableFormat, TableSpec, connector, graph::Graph, section::Section, value};
+use super::{
+    Bound, Diagnostic, JoinSpec, Spanned, TableFormat, TableSpec, Within, connector, graph::Graph, section::Section,
+    value,
+};
 
 /// Reads `join = { on = [...], within = "10m", type = "inner" }`.
 pub(super) fn join(section: &mut Section<'_, '_>, graph: &mut Graph) -> Option<JoinSpec> {
@@ -26,20 +29,49 @@ pub(super) fn join(section: &mut Section<'_, '_>, graph: &mut Graph) -> Option<J
     read.flatten()
 }
 
-/// A bound for both directions, or one for each.
-fn within(section: &mut Section<'_, '_>) -> Option<Spanned<(Duration, Duration)>> {
+/// A bound for both directions, or one for each. Of a table, a direction that is not named has the bound of nothing.
+fn within(section: &mut Section<'_, '_>) -> Option<Spanned<Within>> {
+    const NOTHING: Option<Bound> = Some(Bound { distance: Duration::ZERO, strict: false });
     let is_table = section.get("within")?.get_ref().is_table();
     let span = section.key("within").unwrap_or_default();
-    if !is_table {
-        let both = section.duration_or_zero("within")?;
-        return Some(Spanned { value: (both, both), span });
+    let value = if is_table {
+        section.section("within", |inner| {
+            let (before, after) = (bound(inner, "before"), bound(inner, "after"));
+            inner.refuse_unknown("a bound in time");
+            Within { before: before.unwrap_or(NOTHING), after: after.unwrap_or(NOTHING) }
+        })?
+    } else {
+        let both = bound(section, "within")?;
+        Within { before: both, after: both }
+    };
+    let fault = match value {
+        Within { before: None, after: None } => "is unbounded in both directions, which is no bound",
+        Within { before: Some(before), after: Some(after) }
+            if before.distance.is_zero() && after.distance.is_zero() && (before.strict || after.strict) =>
+        {
+            "leaves no time in which rows could match"
+        }
+        _ => return Some(Spanned { value, span }),
+    };
+    let message = format!("`within` in {} {fault}", section.name());
+    let help = "leave `within` out, or bound a direction: within = { before = \"unbounded\", after = \"10m\" }";
+    section.problem(Diagnostic::error(message).at(span, "").help(help));
+    None
+}
+
+/// `"10m"`, `"<10m"` for less than that, or `"unbounded"`.
+fn bound(section: &mut Section<'_, '_>, key: &'static str) -> Option<Option<Bound>> {
+    let accepted = r#"such as "10m", "<10m" for less than that, or "unbounded""#;
+    let text = section.string_that(key, "a bound in time", accepted, |text| parse_bound(text).is_some())?;
+    parse_bound(&text.value)
+}
+
+fn parse_bound(text: &str) -> Option<Option<Bound>> {
+    if text == "unbounded" {
+        return Some(None);
     }
-    let each = section.section("within", |inner| {
-        let (before, after) = (inner.duration_or_zero("before"), inner.duration_or_zero("after"));
-        inner.refuse_unknown("a bound in time");
-        (before.unwrap_or_default(), after.unwrap_or_default())
-    });
-    each.map(|value| Spanned { value, span })
+    let (strict, text) = text.strip_prefix('<').map_or((false, text), |rest| (true, rest.trim_start()));
+    Some(Some(Bound { distance: value::parse_duration(text).ok()?, strict }))
 }
 
 /// Reads `[tables.NAME]`.

@@ -26,7 +26,7 @@ use std::{fmt, ops::Range as Span, path::PathBuf, sync::Arc, time::Duration};
 use serde::Serialize;
 
 use crate::{
-    model::{DataType, Digest, PartName},
+    model::{DataType, Digest, EventTime, PartName},
     watermark::Policy,
 };
 
@@ -488,13 +488,56 @@ pub struct JoinSpec {
     pub table: Option<Spanned<String>>,
     /// What must be equal: a column of both, or `left = right`.
     pub on: Vec<Spanned<String>>,
-    /// How much earlier, and how much later, than the left the right may be.
-    pub within: Option<Spanned<(Duration, Duration)>>,
+    /// How far from the left in time the right may be.
+    pub within: Option<Spanned<Within>>,
     /// Whether rows of the left that nothing matches come out too.
     pub outer: bool,
     /// Where all this is said.
     #[serde(skip)]
     pub span: Span<usize>,
+}
+
+/// How far from a row of the left in time one of the right may be; none for any distance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Within {
+    /// How much earlier.
+    pub before: Option<Bound>,
+    /// How much later.
+    pub after: Option<Bound>,
+}
+
+/// How far apart in time two rows may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Bound {
+    /// So far.
+    pub distance: Duration,
+    /// Whether they must be closer than that.
+    pub strict: bool,
+}
+
+impl Bound {
+    /// Whether a time is near enough behind another.
+    pub fn reaches(self, from: EventTime, to: EventTime) -> bool {
+        let last = from.after(self.distance);
+        to < last || (to == last && !self.strict)
+    }
+
+    /// How far the watermark must be past a time before nothing within the bound can come any more. A bound that is not strict
+    /// still belongs to it, so that is just after the bound; Spark reckons in milliseconds here, and whether an epoch sooner or
+    /// later must be the same.
+    pub fn wait(self) -> Duration {
+        match self.strict {
+            true => self.distance,
+            false => self.distance + Duration::from_millis(1),
+        }
+    }
+}
+
+/// `less than 5s`.
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", if self.strict { "less than" } else { "at most" }, self.distance)
+    }
 }
 
 /// The first row of each key.

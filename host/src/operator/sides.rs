@@ -42,17 +42,16 @@ impl SideRows {
             let in_time: BooleanArray = times.iter().map(|time| Some(!is_late(time))).collect();
             self.late += in_time.len() - in_time.true_count();
             // A row without a time could match nothing, and would never be forgotten.
-            let stays = if self.join.after.is_some() { and(&in_time, &is_not_null(times)?)? } else { in_time };
+            let stays = if self.join.is_bounded() { and(&in_time, &is_not_null(times)?)? } else { in_time };
             batch = filter_record_batch(&batch, &stays)?;
         }
         let mut keys = this.evaluate_keys(&batch)?;
-        // A missing key equals nothing. On the left of an outer join its row still comes out.
-        if side == 1 || !self.join.outer {
-            for at in 0..keys.len() {
-                if keys[at].null_count() > 0 {
-                    batch = filter_record_batch(&batch, &is_not_null(&keys[at])?)?;
-                    keys = this.evaluate_keys(&batch)?;
-                }
+        // A missing key equals nothing. On the left of an outer join its row still comes out, unless it is the one that says when.
+        let comes_out = |key: usize| side == 0 && self.join.outer && self.join.key_time != Some(key);
+        for at in 0..keys.len() {
+            if keys[at].null_count() > 0 && !comes_out(at) {
+                batch = filter_record_batch(&batch, &is_not_null(&keys[at])?)?;
+                keys = this.evaluate_keys(&batch)?;
             }
         }
         let columns: Vec<ArrayRef> = keys.into_iter().chain(batch.columns().iter().cloned()).collect();

@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::{Barrier, Node, Plan};
 use crate::{
     manifest::{
-        Aggregate, Extent, Gap, Input, Manifest, Operation, OutputMode, SinkConnector, SourceConnector, TransformSpec,
-        Trigger, WatermarkSpec,
+        Aggregate, Bound, Extent, Gap, Input, Manifest, Operation, OutputMode, SinkConnector, SourceConnector,
+        TransformSpec, Trigger, WatermarkSpec,
     },
     model::type_name,
 };
@@ -140,8 +140,15 @@ fn describe_transform(spec: &TransformSpec, node: &Node) -> Vec<String> {
             let with = join.table.as_ref().map(|table| format!(" with table {}", table.value)).unwrap_or_default();
             does.push(format!("{kind}{with} on {}", on.join(", ")));
             does.extend(join.within.as_ref().map(|within| {
-                let (before, after) = within.value;
-                format!("the right at most {before:?} before and {after:?} after the left")
+                let bound = |bound: Option<Bound>| bound.map_or("any time".to_owned(), |bound| bound.to_string());
+                let (before, after) = (bound(within.value.before), bound(within.value.after));
+                match (within.value.before, within.value.after) {
+                    // One word for both, where it is the same.
+                    (Some(one), Some(other)) if one.strict == other.strict => {
+                        format!("the right {before} before and {:?} after the left", other.distance)
+                    }
+                    _ => format!("the right {before} before and {after} after the left"),
+                }
             }));
         }
         Some(Operation::Update(update)) => {

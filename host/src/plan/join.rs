@@ -55,7 +55,8 @@ pub(super) fn build_join(
         return None;
     }
     let keys = build_keys(scope, join, &left, &right)?;
-    let times = build_times(scope, spec, join, [&left, &right])?;
+    let key_time = key_time(&keys, [&left, &right]);
+    let times = build_times(scope, spec, join, [&left, &right], key_time)?;
     let schema =
         joined_schema(&left.schema, &right.schema, [&keys[0], &keys[1]], join.outer, right_input.value.part.as_str());
     let [left_keys, right_keys] = keys;
@@ -75,8 +76,9 @@ pub(super) fn build_join(
         (0..right.schema.fields().len()).filter(|&at| !is_key_of_both(&right_keys, &left_keys, at)).collect();
     let built = Join {
         sides: [side(left_keys, &left, times[0]), side(right_keys, &right, times[1])],
-        before: within.map(|(before, _)| before),
-        after: within.map(|(_, after)| after),
+        before: within.and_then(|within| within.before),
+        after: within.and_then(|within| within.after),
+        key_time,
         outer: join.outer,
         right_columns: kept,
         schema: Arc::clone(&schema),
@@ -146,25 +148,38 @@ pub(super) fn build_keys(scope: &mut Scope<'_>, join: &JoinSpec, left: &Rows, ri
     Some([columns(lefts), columns(rights)])
 }
 
+/// The first key that is an event time of the left, or else of the right. What equals it on the other side is as complete.
+fn key_time(keys: &[Columns; 2], sides: [&Rows; 2]) -> Option<usize> {
+    keys.iter().zip(sides).find_map(|(keys, rows)| {
+        let is_time = |column| rows.event_times.iter().any(|time| Some(time.column) == column);
+        keys.expressions.iter().position(|key| is_time(key.plain_column()))
+    })
+}
+
 /// The column of event time of each side, which a bound in time needs.
 fn build_times(
     scope: &mut Scope<'_>,
     spec: &TransformSpec,
     join: &JoinSpec,
     sides: [&Rows; 2],
+    key_time: Option<usize>,
 ) -> Option<[Option<EventColumn>; 2]> {
     let mut times = [None; 2];
     for (at, rows) in sides.into_iter().enumerate() {
         times[at] = only_event_time(scope, &spec.name.value, spec.inputs[at].span.clone(), rows)?;
     }
-    if join.outer && join.within.is_none() {
+    let ends = join.within.as_ref().is_some_and(|within| within.value.after.is_some());
+    if join.outer && key_time.is_none() && !ends {
         scope.faults.push(
             Diagnostic::error(format!(
                 "`{}` keeps rows of the left that match nothing, but nothing says when to give up waiting for a match",
                 spec.name.value
             ))
             .at(join.span.clone(), "")
-            .help("add a bound in time: within = \"10m\", or within = { before = \"0s\", after = \"10m\" }"),
+            .help(
+                "add a bound in time: within = \"10m\", or within = { before = \"0s\", after = \"10m\" }; or a key that is an event \
+                 time, such as the end of a window",
+            ),
         );
         return None;
     }

@@ -24,7 +24,7 @@ use arrow::datatypes::SchemaRef;
 use crate::{
     checkpoint::StateLayout,
     expr::{AggregateExpr, ScalarExpr},
-    manifest::OutputMode,
+    manifest::{Bound, OutputMode},
     model::{Epoch, PartName},
     ports::{FunctionUse, UseIndex},
     watermark::Lateness,
@@ -242,7 +242,7 @@ impl Barrier {
             // Also where none is forgotten: by the next epoch older rows are late.
             Barrier::Distinct(distinct) => distinct.time.is_some(),
             Barrier::Update(update) => update.time.is_some(),
-            Barrier::Join(join) => join.after.is_some(),
+            Barrier::Join(join) => join.key_time.is_some() || join.is_bounded(),
             Barrier::Handle(_) => false,
         }
     }
@@ -254,7 +254,7 @@ impl Barrier {
             (Barrier::Distinct(one), Barrier::Distinct(other)) => one.forget == other.forget,
             (Barrier::Update(one), Barrier::Update(other)) => one.time == other.time,
             (Barrier::Join(one), Barrier::Join(other)) => {
-                let bounds = |join: &Join| (join.before, join.after, join.outer);
+                let bounds = |join: &Join| (join.before, join.after, join.key_time, join.outer);
                 bounds(one) == bounds(other) && one.sides.iter().zip(&other.sides).all(|(a, b)| a.time == b.time)
             }
             (Barrier::Handle(_), Barrier::Handle(_)) => true,
@@ -383,9 +383,11 @@ pub struct Join {
     /// The two sides.
     pub sides: [Side; 2],
     /// How much earlier than a row of the left a row of the right may be; none for any.
-    pub before: Option<Duration>,
+    pub before: Option<Bound>,
     /// How much later it may be.
-    pub after: Option<Duration>,
+    pub after: Option<Bound>,
+    /// The key that is an event time of a side: when it is complete, nothing can match any more, whatever the bounds say.
+    pub key_time: Option<usize>,
     /// Whether rows of the left that nothing matches come out too.
     pub outer: bool,
     /// The columns of the right that stand in the result.
@@ -397,12 +399,19 @@ pub struct Join {
 }
 
 impl Join {
-    /// How far the watermark must be past a row of a side before no row of the other side can match it any more; none for ever.
-    /// The bound itself still belongs to it, so that is just after the bound; Spark reckons in milliseconds here, and whether an
-    /// epoch sooner or later must be the same.
+    /// Whether rows must be close in time to match.
+    pub fn is_bounded(&self) -> bool {
+        self.before.is_some() || self.after.is_some()
+    }
+
+    /// How far the watermark must be past the time of a row of a side before no row of the other side can match it any more:
+    /// past that of its key, where a key is an event time. None for ever.
     pub fn waits(&self, side: usize) -> Option<Duration> {
         let bound = if side == 0 { self.after } else { self.before };
-        Some(bound? + Duration::from_millis(1))
+        match self.key_time {
+            Some(_) => Some(Duration::ZERO),
+            None => Some(bound?.wait()),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
     rows::batch,
 };
 use crate::{
+    manifest::Bound,
     model::EventTime,
     operator::{Failure, PluginCalls},
     plan::{Barrier, Join},
@@ -49,6 +50,8 @@ type OneSide = (Vec<Part<Note>>, RecordBatch);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Note {
     time: Option<EventTime>,
+    /// When no row of the other side can match it any more.
+    end: Option<EventTime>,
     matched: bool,
 }
 
@@ -79,9 +82,20 @@ impl JoinBucket {
         Ok(JoinBucket { sides: [kept(0)?, kept(1)?], key_columns, join: join.clone(), stored: Arc::clone(stored) })
     }
 
-    /// The event time with which no row of the other side can match this one any more.
-    fn end(&self, side: usize, time: Option<EventTime>) -> Option<EventTime> {
-        Some(time?.after(self.join.waits(side)?))
+    /// What is known of rows with these keys and times.
+    fn notes(&self, side: usize, keys: &[ArrayRef], times: Option<&TimestampMicrosecondArray>) -> Vec<Note> {
+        let rows = keys.first().map_or(0, |key| key.len());
+        let keys = self.join.key_time.map(|key| keys[key].as_primitive::<TimestampMicrosecondType>());
+        let at = |times: Option<&TimestampMicrosecondArray>, row: usize| {
+            times.filter(|times| times.is_valid(row)).map(|times| EventTime::from_micros(times.value(row)))
+        };
+        let note = |row: usize| {
+            let time = at(times, row);
+            let counts = if keys.is_some() { at(keys, row) } else { time };
+            let end = self.join.waits(side).and_then(|wait| Some(counts?.after(wait)));
+            Note { time, end, matched: false }
+        };
+        (0..rows).map(note).collect()
     }
 
     /// Where the columns of a side stand in stored rows.
@@ -94,7 +108,7 @@ impl JoinBucket {
     fn keep(&mut self, side: usize, parts: &[Part<Note>], columns: &[ArrayRef]) -> Result<Vec<u32>, Failure> {
         let slots = self.sides[side].rows.put(parts, columns)?;
         for (&slot, part) in slots.iter().zip(parts) {
-            if let Some(end) = self.end(side, part.note.time) {
+            if let Some(end) = part.note.end {
                 self.sides[side].closings.add(slot as usize, end);
             }
         }
@@ -103,7 +117,7 @@ impl JoinBucket {
 
     fn remove(&mut self, side: usize, slot: u32) -> Part<Note> {
         let part = self.sides[side].rows.remove(slot);
-        if let Some(end) = self.end(side, part.note.time) {
+        if let Some(end) = part.note.end {
             self.sides[side].closings.remove(slot as usize, end);
         }
         part
@@ -115,20 +129,20 @@ impl JoinBucket {
         let own = self.sides[side].rows.intern(keys, rows.num_rows())?;
         let others = self.sides[1 - side].rows.intern(keys, rows.num_rows())?;
         let times = self.join.sides[side].time.map(|time| columns[time].as_primitive::<TimestampMicrosecondType>());
-        let time = |row: usize| times.filter(|times| times.is_valid(row)).map(|t| EventTime::from_micros(t.value(row)));
-        let part = |(row, key): (usize, usize)| {
-            let note = Note { time: time(row), matched: false };
-            Part { key, number: first + row as i64, note }
-        };
+        let notes = self.notes(side, keys, times);
+        let part = |(row, key): (usize, usize)| Part { key, number: first + row as i64, note: notes[row] };
         let parts: Vec<Part<Note>> = own.into_iter().enumerate().map(part).collect();
         Ok((self.keep(side, &parts, columns)?, others))
     }
 
     /// Whether two rows with the same key are close enough in time.
     fn are_close(&self, left: Note, right: Note) -> bool {
-        let (Some(before), Some(after)) = (self.join.before, self.join.after) else { return true };
+        if !self.join.is_bounded() {
+            return true;
+        }
         let (Some(left), Some(right)) = (left.time, right.time) else { return false };
-        right <= left.after(after) && left <= right.after(before)
+        let reaches = |bound: Option<Bound>, from, to| bound.is_none_or(|bound| bound.reaches(from, to));
+        reaches(self.join.after, left, right) && reaches(self.join.before, right, left)
     }
 
     /// The pairs that new rows of a side make with the rows of the other side, in the order of the new ones.
@@ -207,9 +221,11 @@ impl JoinBucket {
             let numbers = rows.column(1).as_primitive::<Int64Type>();
             let times = rows.column(2).as_primitive::<TimestampMicrosecondType>();
             let matched = rows.column(3).as_boolean();
-            let part = |(row, key): (usize, usize)| {
-                let time = times.is_valid(row).then(|| EventTime::from_micros(times.value(row)));
-                Part { key, number: numbers.value(row), note: Note { time, matched: matched.value(row) } }
+            let notes = self.notes(side, keys, Some(times));
+            let part = |(row, key): (usize, usize)| Part {
+                key,
+                number: numbers.value(row),
+                note: Note { matched: matched.value(row), ..notes[row] },
             };
             let keys = self.sides[side].rows.intern(keys, rows.num_rows())?;
             let parts = keys.into_iter().enumerate().map(part).collect();
