@@ -151,7 +151,9 @@ fn join(numbers: &mut Numbers, pipeline: &mut Pipeline, left: &Flow) -> Stage {
         let others = right.columns.iter().filter(|other| other.kind == column.kind);
         others.map(|other| (column.name.clone(), other.name.clone())).collect::<Vec<_>>()
     };
-    let pairs: Vec<(String, String)> = left.columns.iter().flat_map(same_kind).collect();
+    // A key that is an event time bounds a join: that is for cases written by hand.
+    let plain = left.columns.iter().filter(|column| column.kind != Kind::Time);
+    let pairs: Vec<(String, String)> = plain.flat_map(same_kind).collect();
     let of_keys = (COLUMNS[1].to_owned(), COLUMNS[1].to_owned());
     let mut on = match pairs.contains(&of_keys) && numbers.percent(75) {
         true => vec![of_keys],
