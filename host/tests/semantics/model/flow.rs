@@ -241,6 +241,13 @@ impl Join {
         let is_on_left = |name: &String| self.on.iter().any(|(left, right)| left == right && right == name);
         (0..right.columns.len()).filter(|&at| !is_on_left(&right.columns[at].name)).collect()
     }
+
+    /// Which key is the time of the left, or else of the right.
+    pub(crate) fn key_time(&self, left: &Flow, right: &Flow) -> Option<usize> {
+        let is_time = |flow: &Flow, name: &str| flow.time == Some(flow.at(name));
+        let of_left = self.on.iter().position(|(name, _)| is_time(left, name));
+        of_left.or_else(|| self.on.iter().position(|(_, name)| is_time(right, name)))
+    }
 }
 
 impl Group {

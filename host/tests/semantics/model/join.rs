@@ -14,6 +14,8 @@ pub(super) struct Sides<'a> {
     join: &'a Join,
     flows: [Flow; 2],
     columns_of_right: Vec<usize>,
+    /// Which key is an event time.
+    key_time: Option<usize>,
     /// By key, the rows of the left and of the right.
     kept: BTreeMap<Row, [Vec<Held>; 2]>,
 }
@@ -22,6 +24,8 @@ pub(super) struct Sides<'a> {
 struct Held {
     row: Row,
     time: Option<i64>,
+    /// With which watermark nothing can match it any more; none for ever.
+    end: Option<i64>,
     /// Whether it has come in this epoch.
     is_new: bool,
     matched: bool,
@@ -30,12 +34,18 @@ struct Held {
 impl<'a> Sides<'a> {
     pub(super) fn new(left: &Flow, right: &Flow, join: &'a Join) -> Self {
         let columns_of_right = join.columns_of_right(right);
-        Sides { join, flows: [left.clone(), right.clone()], columns_of_right, kept: BTreeMap::new() }
+        let key_time = join.key_time(left, right);
+        Sides { join, flows: [left.clone(), right.clone()], columns_of_right, key_time, kept: BTreeMap::new() }
     }
 
     /// Whether a watermark closes what is kept.
     pub(super) fn closes(&self) -> bool {
-        self.join.within.is_some()
+        self.join.within.is_some() || self.key_time.is_some()
+    }
+
+    /// Whether a key says when a row is over, and not how far apart rows may be.
+    pub(super) fn ends_by_key(&self) -> bool {
+        self.key_time.is_some()
     }
 
     pub(super) fn run(&mut self, left: &[Part], right: &[Part], now: Now) -> Passed {
@@ -60,9 +70,19 @@ impl<'a> Sides<'a> {
             let name = |(left, right): &'a (String, String)| if side == 0 { left } else { right };
             let key: Row = self.join.on.iter().map(|on| row[self.flows[side].at(name(on))].clone()).collect();
             let comes_out_alone = side == 0 && self.join.outer;
-            let is_lost = (time.is_none() && self.join.within.is_some()) || (is_missing(&key) && !comes_out_alone);
-            if !is_lost {
-                let held = Held { row: row.clone(), time, is_new: true, matched: false };
+            // Without the time that says when it is over a row would never be over.
+            let never_over = (time.is_none() && self.join.within.is_some())
+                || self.key_time.is_some_and(|at| key[at] == Value::Null);
+            if !never_over && (!is_missing(&key) || comes_out_alone) {
+                let end = match (self.key_time, self.join.within) {
+                    (Some(at), _) => time_of(&key[at]),
+                    // The bound still matches, and time past it is reckoned in milliseconds, as in Spark.
+                    (None, Some((before, after))) => {
+                        time.map(|time| time + if side == 0 { after } else { before } + 1000)
+                    }
+                    (None, None) => None,
+                };
+                let held = Held { row: row.clone(), time, end, is_new: true, matched: false };
                 self.kept.entry(key).or_default()[side].push(held);
             }
         }
@@ -91,13 +111,10 @@ impl<'a> Sides<'a> {
 
     /// Removes what nothing can match any more, and returns those of the left that come out alone.
     fn remove(&mut self, now: Now) -> Vec<Row> {
-        let Some((before, after)) = self.join.within else { return Vec::new() };
         let mut alone = Vec::new();
         for sides in self.kept.values_mut() {
-            for (side, waits) in [(0, after), (1, before)] {
-                // The bound still matches, and time past it is reckoned in milliseconds, as in Spark.
-                let is_over = |held: &Held| held.time.is_some_and(|time| time + waits + 1000 <= now.over);
-                for held in sides[side].extract_if(.., |held| is_over(held)) {
+            for (side, held) in sides.iter_mut().enumerate() {
+                for held in held.extract_if(.., |held| held.end.is_some_and(|end| end <= now.over)) {
                     if side == 0 && self.join.outer && !held.matched {
                         let of_right = self.columns_of_right.iter().map(|_| Value::Null);
                         alone.push(held.row.into_iter().chain(of_right).collect());

@@ -225,7 +225,9 @@ impl<'a> Model<'a> {
                 Stage::Join(Join { watermark: Some((on, _)), .. }) => {
                     *lead = latest(&parts, self.flows[at + 1].at(on)).max(*lead);
                 }
-                Stage::Join(Join { within: Some((before, after)), .. }) => {
+                // Where a key is an event time no row waits beyond it.
+                Stage::Join(Join { within: Some((before, after)), .. }) if !matches!(stage, Keeping::Join(sides) if sides.ends_by_key()) =>
+                {
                     // A row may come out as late as it waits for its match, and what is behind waits for it.
                     let waits = before.max(after);
                     (now.late, now.over) = (now.late - waits, now.over - waits);

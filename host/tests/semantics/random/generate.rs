@@ -151,9 +151,7 @@ fn join(numbers: &mut Numbers, pipeline: &mut Pipeline, left: &Flow) -> Stage {
         let others = right.columns.iter().filter(|other| other.kind == column.kind);
         others.map(|other| (column.name.clone(), other.name.clone())).collect::<Vec<_>>()
     };
-    // A key that is an event time bounds a join: that is for cases written by hand.
-    let plain = left.columns.iter().filter(|column| column.kind != Kind::Time);
-    let pairs: Vec<(String, String)> = plain.flat_map(same_kind).collect();
+    let pairs: Vec<(String, String)> = left.columns.iter().flat_map(same_kind).collect();
     let of_keys = (COLUMNS[1].to_owned(), COLUMNS[1].to_owned());
     let mut on = match pairs.contains(&of_keys) && numbers.percent(75) {
         true => vec![of_keys],
@@ -168,8 +166,8 @@ fn join(numbers: &mut Numbers, pipeline: &mut Pipeline, left: &Flow) -> Stage {
         let after = numbers.pick(&bounds);
         (if numbers.percent(30) { after } else { numbers.pick(&bounds) }, after)
     });
-    let outer = within.is_some() && numbers.percent(50);
-    let mut join = Join { on, within, outer, watermark: None };
+    let mut join = Join { on, within, outer: false, watermark: None };
+    join.outer = (within.is_some() || join.key_time(left, &right).is_some()) && numbers.percent(50);
     if numbers.percent(40) {
         let left = left.columns.iter().filter(|column| column.kind == Kind::Time).map(|column| column.name.clone());
         // The time of the right has another name where the left has one like it.

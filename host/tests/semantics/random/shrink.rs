@@ -67,6 +67,7 @@ fn is_valid(script: &Script) -> bool {
                         .iter()
                         .all(|(one, other)| flow.columns[flow.at(one)].kind == right.columns[right.at(other)].kind)
                     && (join.within.is_none() || (flow.time.is_some() && right.time.is_some()))
+                    && (!join.outer || join.within.is_some() || join.key_time(flow, &right).is_some())
             }
             Stage::Update(update) => {
                 let needs_time = matches!(update.keyed, Keyed::AddUp | Keyed::SumUntilOver);
