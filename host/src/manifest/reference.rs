@@ -1,6 +1,7 @@
 //! How parts name each other: `tokens`, `route.errors` for an outlet, `words.tokenize` for a function.
 
-use super::{Diagnostic, FunctionName, Input, PartName, Spanned, section::Section, value};
+use super::{Diagnostic, FunctionName, Input, Spanned, section::Section, value};
+use crate::model::PartName;
 
 /// The `inputs` of a part: at least one, none twice.
 pub(super) fn inputs(section: &mut Section<'_, '_>) -> Vec<Spanned<Input>> {

@@ -4,10 +4,10 @@
 //! form `# --set key=value` at its head are applied. `TIDEMILL_BLESS=1 cargo test` writes the texts anew: read them
 //! aloud.
 
-use crate::model::nearest;
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
 use super::*;
+use crate::model::{DataType, nearest};
 
 const BASE: &str = "/pipelines";
 

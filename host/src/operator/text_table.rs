@@ -142,7 +142,7 @@ impl TextTable {
     }
 
     /// Looks up keys that lie between these ends, at most a block of them: first where each should be, for all of them;
-    /// those that are not there one by one, in their order.
+    /// those that are not there, and the long ones, one by one, in their order.
     fn block(&mut self, data: &[u8], ends: &[i32], groups: &mut Vec<usize>) {
         let (mut entries, mut found) = ([Entry::FREE; BLOCK], [0; BLOCK]);
         let mask = self.slots.len() - 1;
@@ -157,7 +157,7 @@ impl TextTable {
         let mut missed = 0u64;
         for (at, (entry, found)) in entries.iter().zip(found).take(count).enumerate() {
             let group = (found as usize).wrapping_sub(1);
-            let known = self.entries.get(group) == Some(entry) && *entry != Entry::FREE;
+            let known = self.entries.get(group) == Some(entry);
             missed |= u64::from(!known) << at;
             groups.push(group);
         }

@@ -87,12 +87,12 @@ mod tests {
         let root = TempDir::new().unwrap();
         let dir = root.path().canonicalize().unwrap();
         let manifest = |name: &str, rest: &str| format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\n{rest}");
-        write(&dir, "Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"words\", \"shared\", \"other\"]\n");
-        write(&dir, "words/Cargo.toml", &manifest("words", "[dependencies]\nshared = { path = \"../shared\" }\n"));
-        write(&dir, "shared/Cargo.toml", &manifest("shared", "[dependencies]\noutside = { path = \"../outside\" }\n"));
+        write(&dir, "Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"words\", \"common\", \"other\"]\n");
+        write(&dir, "words/Cargo.toml", &manifest("words", "[dependencies]\ncommon = { path = \"../common\" }\n"));
+        write(&dir, "common/Cargo.toml", &manifest("common", "[dependencies]\noutside = { path = \"../outside\" }\n"));
         write(&dir, "other/Cargo.toml", &manifest("other", ""));
         write(&dir, "outside/Cargo.toml", &manifest("outside", ""));
-        for name in ["words", "shared", "other", "outside"] {
+        for name in ["words", "common", "other", "outside"] {
             write(&dir, &format!("{name}/src/lib.rs"), "");
         }
 
@@ -106,7 +106,7 @@ mod tests {
             "words/src/lib.rs",
             "words/src/new.rs",
             "words/build.rs",
-            "shared/src/lib.rs",
+            "common/src/lib.rs",
             "outside/src/lib.rs",
             "Cargo.toml",
         ] {
