@@ -51,8 +51,8 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<(
     Ok(())
 }
 
-/// A manifest for the unpacked workspace: what the repository's crates inherit. Their lints are for who works on them, and
-/// would be noise in a plugin's build.
+/// A manifest for the unpacked workspace: what the repository's crates inherit. Their lints are for who works on them,
+/// and would be noise in a plugin's build.
 fn workspace(manifest: &str) -> String {
     let mut workspace = String::from(
         "[workspace]\nresolver = \"3\"\nmembers = [\"sdk\", \"sdk/macros\"]\n\n[workspace.lints.rust]\nwarnings = \"allow\"\n",

@@ -1,5 +1,5 @@
-//! From a row sent to a socket to the row in a table that others read: 1,000 rows a second, each epoch as soon as there is a
-//! row, checkpoint on. Every epoch waits for the disk, so what one durable write takes here is shown beside it.
+//! From a row sent to a socket to the row in a table that others read: 1,000 rows a second, each epoch as soon as there
+//! is a row, checkpoint on. Every epoch waits for the disk, so what one durable write takes here is shown beside it.
 
 mod support;
 
@@ -30,8 +30,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const INTERVAL: Duration = Duration::from_millis(1);
 /// Rows before the first that counts: connections, caches and files get warm.
 const WARM_UP: usize = 1000;
-/// How often the table is looked at. Each figure is up to so much too high; looking all the time would cost the pipeline
-/// one of its cores.
+/// How often the table is looked at. Each figure is up to so much too high; looking all the time would cost the
+/// pipeline one of its cores.
 const LOOK: Duration = Duration::from_micros(50);
 /// No row for so long, and the pipeline has stopped.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,5 +1,5 @@
-//! From starting the process to the first row on standard output, with compiled plugins in the cache, against starting the
-//! process for nothing.
+//! From starting the process to the first row on standard output, with compiled plugins in the cache, against starting
+//! the process for nothing.
 
 mod support;
 

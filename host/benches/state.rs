@@ -1,5 +1,5 @@
-//! What state costs: an epoch that changes a part of many keys, opening a checkpoint with many keys, and the room on disk
-//! after many small epochs.
+//! What state costs: an epoch that changes a part of many keys, opening a checkpoint with many keys, and the room on
+//! disk after many small epochs.
 
 mod support;
 

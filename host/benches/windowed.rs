@@ -1,5 +1,5 @@
-//! Five million events through event-time windows, checkpoint on, against native programs on one thread: errors counted by
-//! minute and written to files, and temperatures over sliding windows into a table.
+//! Five million events through event-time windows, checkpoint on, against native programs on one thread: errors counted
+//! by minute and written to files, and temperatures over sliding windows into a table.
 
 mod support;
 
@@ -101,8 +101,8 @@ fn rows_of_csv(folder: &Path) -> BTreeMap<String, usize> {
     rows
 }
 
-/// The last row of each window and sensor is as the native program has it. Sums of floating-point numbers depend on their
-/// order, so averages may differ in the last digits.
+/// The last row of each window and sensor is as the native program has it. Sums of floating-point numbers depend on
+/// their order, so averages may differ in the last digits.
 fn check_temperatures(tables: &MemoryTables, expected: &Temperatures) {
     let snapshot = tables.get(&"out".into()).expect("the sink has run").snapshot();
     assert_eq!(snapshot.dropped, 0, "the table holds all rows");

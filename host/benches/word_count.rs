@@ -1,5 +1,5 @@
-//! Text to a table of counts: Wasm tokenizer, running count, memory sink, checkpoint on, against a native program on one
-//! thread. First with a table that fits the caches, then with one that does not.
+//! Text to a table of counts: Wasm tokenizer, running count, memory sink, checkpoint on, against a native program on
+//! one thread. First with a table that fits the caches, then with one that does not.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! How much of the disk the file of a checkpoint takes: a pipeline has no end, so it may grow with what is kept, and not with how long
-//! the pipeline has run.
+//! How much of the disk the file of a checkpoint takes: a pipeline has no end, so it may grow with what is kept, and
+//! not with how long the pipeline has run.
 //!
 //! `TIDEMILL_EPOCHS=10000` runs so many epochs, and prints the sizes on the way.
 
@@ -29,8 +29,8 @@ use tidemill::{
 /// In an ordinary run: long enough for each bucket to be written anew several times.
 const EPOCHS: u64 = 300;
 
-/// How many times as large as what it keeps a file may be: the logs of the buckets hold up to twice as much, and half of that
-/// again may be free.
+/// How many times as large as what it keeps a file may be: the logs of the buckets hold up to twice as much, and half
+/// of that again may be free.
 const MOST: u64 = 3;
 
 /// How many buckets a stage has, and what the log of each may hold before it is worth writing anew.

@@ -1,7 +1,7 @@
 //! Configs: what a manifest can set for one use of a function.
 //!
-//! A config is read with serde. Its JSON Schema is written by a trait of our own, because a plugin is a small file and the
-//! crates for the purpose are larger than all the rest of one.
+//! A config is read with serde. Its JSON Schema is written by a trait of our own, because a plugin is a small file and
+//! the crates for the purpose are larger than all the rest of one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

@@ -1,8 +1,8 @@
 //! What a Tidemill plugin is written with.
 //!
-//! A plugin is a crate whose functions a pipeline calls: to turn rows into other rows, to drop some, to fold them into a
-//! state, or to route them. It is compiled to a WebAssembly component, which the host runs in a sandbox and can replace
-//! while the pipeline runs. This is a whole one:
+//! A plugin is a crate whose functions a pipeline calls: to turn rows into other rows, to drop some, to fold them into
+//! a state, or to route them. It is compiled to a WebAssembly component, which the host runs in a sandbox and can
+//! replace while the pipeline runs. This is a whole one:
 //!
 //! ```
 //! use tidemill_sdk::prelude::*;
@@ -31,8 +31,8 @@
 //! # }
 //! ```
 //!
-//! Its crate is a `cdylib`, and an `rlib` so that it can be tested; `cargo build --release --target wasm32-wasip2` makes the
-//! component, and a manifest calls `words.tokenize` when it has named the plugin `words`.
+//! Its crate is a `cdylib`, and an `rlib` so that it can be tested; `cargo build --release --target wasm32-wasip2`
+//! makes the component, and a manifest calls `words.tokenize` when it has named the plugin `words`.
 //!
 //! # Rows
 //!
@@ -59,9 +59,9 @@
 //!
 //! # Config
 //!
-//! A function with a second parameter `config: &Settings` is handed what the manifest sets, where [`#[config]`](macro@config)
-//! stands above `struct Settings`. It is read once, and checked before the pipeline starts. It may be left out of the
-//! manifest when every setting has a default:
+//! A function with a second parameter `config: &Settings` is handed what the manifest sets, where
+//! [`#[config]`](macro@config) stands above `struct Settings`. It is read once, and checked before the pipeline starts.
+//! It may be left out of the manifest when every setting has a default:
 //!
 //! ```
 //! use tidemill_sdk::{prelude::*, testing::{Scope, json}};
@@ -93,9 +93,10 @@
 //!
 //! # What a function must not do
 //!
-//! Keep anything between calls: state belongs to the host, which throws instances away, replaces them, and runs an epoch
-//! again expecting the same result. What there is of the world is in [`context`] and [`log`]; the standard library's clock
-//! shows the epoch's batch time, its random numbers come from the epoch's seed, and there are no files and no network.
+//! Keep anything between calls: state belongs to the host, which throws instances away, replaces them, and runs an
+//! epoch again expecting the same result. What there is of the world is in [`context`] and [`log`]; the standard
+//! library's clock shows the epoch's batch time, its random numbers come from the epoch's seed, and there are no files
+//! and no network.
 //!
 //! # Tests
 //!

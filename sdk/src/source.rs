@@ -7,8 +7,8 @@ pub(crate) const SHORT: usize = 16;
 
 /// The bytes that the values being written were probably taken from.
 ///
-/// What a function puts out is mostly a part of what came in. Such a value has other bytes of the same column behind it,
-/// so a whole block can be read at its place, whatever its length. This doubles the speed of writing words, whose
+/// What a function puts out is mostly a part of what came in. Such a value has other bytes of the same column behind
+/// it, so a whole block can be read at its place, whatever its length. This doubles the speed of writing words, whose
 /// lengths no branch predictor can guess.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
@@ -58,8 +58,8 @@ fn padded(value: &[u8]) -> [u8; SHORT] {
 mod tests {
     use super::*;
 
-    /// A value is written through a block of fixed size. A byte too many or too few would shift every value behind it in
-    /// the column, so each length is tried at each place: inside the source, at its very end, and outside of it.
+    /// A value is written through a block of fixed size. A byte too many or too few would shift every value behind it
+    /// in the column, so each length is tried at each place: inside the source, at its very end, and outside of it.
     #[test]
     fn a_block_starts_with_the_value_wherever_it_comes_from() {
         let source: Vec<u8> = (1..=64).collect();

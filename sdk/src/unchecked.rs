@@ -1,7 +1,7 @@
 //! Slices taken without a check for each: the only module with `unsafe`.
 //!
-//! Here a plugin spends its time, so what is usually asked of each slice is asked once for many: of the offsets of a column
-//! when a batch comes in, and of the places where a text is cut when a block of it has been looked at.
+//! Here a plugin spends its time, so what is usually asked of each slice is asked once for many: of the offsets of a
+//! column when a batch comes in, and of the places where a text is cut when a block of it has been looked at.
 
 use crate::{
     text::scan::{BLOCK, character_starts},
@@ -99,8 +99,8 @@ impl<'a, M: Marker> Marks<'a, M> {
     pub(crate) fn between(&mut self) -> Option<&'a str> {
         let start = self.next()?;
         let end = self.next().unwrap_or(self.text.len());
-        // SAFETY: what `next` gives are bits of `character_starts`, so they are places within the text where a character
-        // starts, and each is greater than the one before.
+        // SAFETY: what `next` gives are bits of `character_starts`, so they are places within the text where a
+        // character starts, and each is greater than the one before.
         Some(unsafe { self.text.get_unchecked(start..end) })
     }
 }

@@ -1,9 +1,10 @@
-//! A wrong use of a macro is met by people on their first day, so each error must say what to write instead. The whole text
-//! of every one is kept beside its case; `TRYBUILD=overwrite cargo test -p tidemill-sdk --test ui` renews them, to be read
-//! again before they are kept.
+//! A wrong use of a macro is met by people on their first day, so each error must say what to write instead. The whole
+//! text of every one is kept beside its case; `TRYBUILD=overwrite cargo test -p tidemill-sdk --test ui` renews them, to
+//! be read again before they are kept.
 //!
-//! In `ui/rustc` are those where the compiler has found the fault, and our words stand among its own. They change from one
-//! release to the next, so they are compared on one release only: the oldest that is promised, which is that of the checks.
+//! In `ui/rustc` are those where the compiler has found the fault, and our words stand among its own. They change from
+//! one release to the next, so they are compared on one release only: the oldest that is promised, which is that of the
+//! checks.
 
 use std::{
     env,

@@ -19,10 +19,10 @@ const SET_BY_CARGO: [&str; 4] = ["CARGO_CRATE_", "CARGO_MANIFEST_", "CARGO_PKG_"
 
 /// The path of the `tidemill` binary.
 ///
-/// cargo gives the path of a binary to tests of the same package only. So the first call builds it, which takes a moment
-/// when nothing has changed, and asks cargo where it is: that is right whatever the target folder is called, and it never
-/// is an old one. It is a release build whatever the tests are, because a debug build is too slow to be waited for, and
-/// because it is the one that users run.
+/// cargo gives the path of a binary to tests of the same package only. So the first call builds it, which takes a
+/// moment when nothing has changed, and asks cargo where it is: that is right whatever the target folder is called, and
+/// it never is an old one. It is a release build whatever the tests are, because a debug build is too slow to be waited
+/// for, and because it is the one that users run.
 ///
 /// # Panics
 ///
@@ -39,8 +39,8 @@ pub fn tidemill(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Comma
     command
 }
 
-/// A call of cargo, its environment free of what belongs to the cargo that runs the tests: of that cargo, or, when they are
-/// run by hand, of the one that has built them.
+/// A call of cargo, its environment free of what belongs to the cargo that runs the tests: of that cargo, or, when they
+/// are run by hand, of the one that has built them.
 pub fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
     for (name, _) in env::vars_os() {

@@ -94,8 +94,8 @@ impl Folder {
     }
 }
 
-/// The epoch of a part, and which piece of it this is. Pieces are numbered without leading zeros: sorted as text, 10 would
-/// come before 2.
+/// The epoch of a part, and which piece of it this is. Pieces are numbered without leading zeros: sorted as text, 10
+/// would come before 2.
 fn place(part: &Path) -> (u64, u64) {
     let name = part.file_stem().and_then(OsStr::to_str).expect("a part has a name");
     let place = name.strip_prefix("part-").and_then(|place| {

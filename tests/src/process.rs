@@ -35,8 +35,8 @@ pub struct Finished {
 impl Running {
     /// Starts a process.
     ///
-    /// Its standard output is read only as far as the test takes lines, so that a test can hold up a process that writes
-    /// more than a pipe takes.
+    /// Its standard output is read only as far as the test takes lines, so that a test can hold up a process that
+    /// writes more than a pipe takes.
     pub fn start(command: &mut Command) -> Self {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = child.unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
@@ -59,8 +59,8 @@ impl Running {
         next(&self.stderr, &mut self.child)
     }
 
-    /// The next line of standard error; none when it has ended. Until it comes, lines of standard output are taken, so that
-    /// the process is not held up.
+    /// The next line of standard error; none when it has ended. Until it comes, lines of standard output are taken, so
+    /// that the process is not held up.
     pub fn stderr_line_beside(&mut self, mut stdout_line: impl FnMut(&str)) -> Option<String> {
         const GLANCE: Duration = Duration::from_millis(10);
         for _ in 0..PATIENCE.as_millis() / GLANCE.as_millis() {

@@ -1,15 +1,15 @@
 //! Pipelines whose parts do not fit together.
 //!
-//! What one file can tell by itself is checked elsewhere; here plugins, columns and expressions are. A case is `ui/NAME.toml`
-//! with `NAME.stderr` beside it, the whole text of the error. `TIDEMILL_BLESS=1 cargo test` writes the texts anew: read them
-//! aloud.
+//! What one file can tell by itself is checked elsewhere; here plugins, columns and expressions are. A case is
+//! `ui/NAME.toml` with `NAME.stderr` beside it, the whole text of the error. `TIDEMILL_BLESS=1 cargo test` writes the
+//! texts anew: read them aloud.
 
 use std::{fmt::Write as _, fs, path::Path};
 
 use tidemill_tests::{Folder, plugin};
 
-/// A pipeline that does not fit is refused before any of it runs, and its author is told which two places do not fit and
-/// what to write instead, in every fault at once.
+/// A pipeline that does not fit is refused before any of it runs, and its author is told which two places do not fit
+/// and what to write instead, in every fault at once.
 #[test]
 fn pipelines_that_do_not_fit() {
     let ui = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui");

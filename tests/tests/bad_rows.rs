@@ -1,7 +1,8 @@
 //! Rows that are no rows, and files that do not stay.
 //!
-//! Input is what it is: a bad row must not take the good ones with it, nor vanish without a word. Each is set aside with its
-//! place and the reason, or stops the pipeline when the manifest says so, and what is read and what is written always add up.
+//! Input is what it is: a bad row must not take the good ones with it, nor vanish without a word. Each is set aside
+//! with its place and the reason, or stops the pipeline when the manifest says so, and what is read and what is written
+//! always add up.
 
 use std::{
     fs::{self, File},
@@ -106,8 +107,8 @@ fn json_lines_that_do_not_parse_or_fit() {
     assert!(error.contains("nested deeper than 64 levels"), "{error}");
 }
 
-/// Who would rather stop than go on without a row is told which one it is, and nothing of its epoch is committed. Once the
-/// line is repaired elsewhere and the setting is taken back, the same epoch goes through.
+/// Who would rather stop than go on without a row is told which one it is, and nothing of its epoch is committed. Once
+/// the line is repaired elsewhere and the setting is taken back, the same epoch goes through.
 #[test]
 fn a_bad_row_stops_the_pipeline_when_asked_to() {
     let folder = Folder::with(TEXT);
@@ -170,8 +171,8 @@ fn rows_in_are_rows_out_and_dead_letters() {
     assert_eq!((&progress["numInputRows"], &progress["numDeadLetters"]), (&json!(good), &json!(bad)));
 }
 
-/// A file without line ends is one line, however large. It costs one dead letter, and no more memory than the longest line
-/// that is allowed.
+/// A file without line ends is one line, however large. It costs one dead letter, and no more memory than the longest
+/// line that is allowed.
 #[test]
 fn a_line_of_100_mb_is_set_aside_in_bounded_memory() {
     const LINE: usize = 100 << 20;
@@ -209,8 +210,8 @@ fn a_line_of_100_mb_is_set_aside_in_bounded_memory() {
     assert!(more < 4 * LONGEST, "{} MB more than without the line", more >> 20);
 }
 
-/// A file that was planned for an epoch and is gone, or is another, when the epoch is read: going on would lose or double
-/// rows. The pipeline stops and names it; once the file is back as it was, the epoch goes through.
+/// A file that was planned for an epoch and is gone, or is another, when the epoch is read: going on would lose or
+/// double rows. The pipeline stops and names it; once the file is back as it was, the epoch goes through.
 #[test]
 fn a_file_that_vanishes_or_changes_after_it_was_planned() {
     let vanish = |folder: &Folder| fs::rename(folder.path("in/b.txt"), folder.path("kept")).expect("it is there");

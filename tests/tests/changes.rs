@@ -1,5 +1,5 @@
-//! A pipeline that is no longer what its checkpoint was made with: what fits goes on, and what would lose or double rows is
-//! refused, with the ways out, each of which leads out.
+//! A pipeline that is no longer what its checkpoint was made with: what fits goes on, and what would lose or double
+//! rows is refused, with the ways out, each of which leads out.
 
 use std::{fs, os::unix::process::ExitStatusExt};
 
@@ -103,8 +103,8 @@ fn totals(folder: &Folder) -> Value {
     state["stages"][0]["rows"].clone()
 }
 
-/// A source under a new name would read its files once more, and each of their rows would come twice. It goes on where the old one
-/// stood when it is told to, or begins anew when that is wanted.
+/// A source under a new name would read its files once more, and each of their rows would come twice. It goes on where
+/// the old one stood when it is told to, or begins anew when that is wanted.
 #[test]
 fn a_renamed_source_does_not_read_its_files_again() {
     let folder = ran(2);
@@ -141,8 +141,8 @@ fn a_renamed_source_does_not_read_its_files_again() {
     assert_eq!(folder.output("rows").len(), 60, "what fits is not forgotten");
 }
 
-/// State that would be taken for what it is not is refused: other keys, windows or aggregates, also where only a type has
-/// changed. The way out that is named begins the part empty, and only that one.
+/// State that would be taken for what it is not is refused: other keys, windows or aggregates, also where only a type
+/// has changed. The way out that is named begins the part empty, and only that one.
 #[test]
 fn state_of_another_layout_is_refused_or_forgotten() {
     let other = [
@@ -187,8 +187,8 @@ fn a_part_that_is_gone() {
     assert_eq!(folder.output("rows").len(), 30);
 }
 
-/// An epoch that one sink has, and the state and another sink have not, must be run again as it was. Where that cannot be, nothing
-/// is done until somebody decides.
+/// An epoch that one sink has, and the state and another sink have not, must be run again as it was. Where that cannot
+/// be, nothing is done until somebody decides.
 #[test]
 fn an_epoch_that_a_sink_has_is_not_run_again_as_something_else() {
     let folder = killed(3, "between-sink-commits");
@@ -269,8 +269,8 @@ fn wait_for_message(running: &mut Running, text: &str) {
     panic!("nobody said {text:?}");
 }
 
-/// A change that was accepted while the pipeline ran is still good when it has stopped, or was killed, before it came to another
-/// epoch.
+/// A change that was accepted while the pipeline ran is still good when it has stopped, or was killed, before it came
+/// to another epoch.
 #[test]
 fn a_sink_that_was_moved_while_the_pipeline_ran() {
     for kill in [false, true] {
@@ -293,8 +293,8 @@ fn a_sink_that_was_moved_while_the_pipeline_ran() {
     }
 }
 
-/// What is in memory is closed when what was read from the checkpoint would be: a join whose bound has changed while it ran comes to
-/// the same as one that was started again with the new bound.
+/// What is in memory is closed when what was read from the checkpoint would be: a join whose bound has changed while it
+/// ran comes to the same as one that was started again with the new bound.
 #[test]
 fn a_bound_that_changes_while_the_pipeline_runs() {
     let pipeline = r#"

@@ -124,8 +124,8 @@ fn last_table(finished: &Finished) -> Vec<String> {
     finished.stdout[last + 1..].to_vec()
 }
 
-/// A run that starts from a savepoint and reads what has come since, in a new place, comes to what the pipeline itself came to,
-/// and each row that came since is written once.
+/// A run that starts from a savepoint and reads what has come since, in a new place, comes to what the pipeline itself
+/// came to, and each row that came since is written once.
 #[test]
 fn a_run_from_a_savepoint_goes_on_as_the_pipeline_did() {
     let folder = readings(4);
@@ -157,8 +157,8 @@ fn a_run_from_a_savepoint_goes_on_as_the_pipeline_did() {
     assert_eq!(kept(&folder, "kept/after-four"), saved, "a savepoint stays as it is");
 }
 
-/// A savepoint that is older than its sinks would write rows twice, and one over a checkpoint that is there would lose it: both
-/// are refused with what to do, and nothing is left behind that would be in the way of doing it.
+/// A savepoint that is older than its sinks would write rows twice, and one over a checkpoint that is there would lose
+/// it: both are refused with what to do, and nothing is left behind that would be in the way of doing it.
 #[test]
 fn a_start_from_a_savepoint_is_refused_where_rows_would_double() {
     let folder = readings(2);
@@ -182,7 +182,8 @@ fn a_start_from_a_savepoint_is_refused_where_rows_would_double() {
     assert_eq!(kept(&folder, "new"), kept(&folder, CHECKPOINT));
 }
 
-/// The sinks a savepoint belongs to may go on with it where nothing came in between: then nothing is written twice either.
+/// The sinks a savepoint belongs to may go on with it where nothing came in between: then nothing is written twice
+/// either.
 #[test]
 fn sinks_may_go_on_with_a_savepoint() {
     let folder = readings(2);
@@ -208,8 +209,8 @@ fn ticks(folder: &Folder, savepoint: &str) -> (u64, u64) {
     (state["epoch"].as_u64().expect("a number"), rows.map(|row| row["rows[0]"].as_u64().expect("a number")).sum())
 }
 
-/// Savepoints of a pipeline in full run stand exactly between two epochs: what is counted in the state is what the source had
-/// read by then. The pipeline runs on, and takes one request after another.
+/// Savepoints of a pipeline in full run stand exactly between two epochs: what is counted in the state is what the
+/// source had read by then. The pipeline runs on, and takes one request after another.
 #[test]
 fn a_savepoint_of_a_running_pipeline_stands_between_two_epochs() {
     let folder = Folder::with(TICKS);
@@ -268,7 +269,8 @@ fn leftovers(checkpoint: &Path) -> Vec<String> {
     names.filter(|name| name != "checkpoint.redb").collect()
 }
 
-/// The pipeline is killed while it is asked for a savepoint, at one instant or another: whoever asks gets it all the same.
+/// The pipeline is killed while it is asked for a savepoint, at one instant or another: whoever asks gets it all the
+/// same.
 #[test]
 fn a_pipeline_that_is_killed_costs_no_savepoint() {
     let folder = Folder::with(TICKS);
@@ -289,7 +291,8 @@ fn a_pipeline_that_is_killed_costs_no_savepoint() {
     assert_eq!(leftovers(&folder.path(".tidemill/ticks")), [""; 0]);
 }
 
-/// Whoever asks is killed: the pipeline does not care, and the next one who asks is served. A savepoint that is there is whole.
+/// Whoever asks is killed: the pipeline does not care, and the next one who asks is served. A savepoint that is there
+/// is whole.
 #[test]
 fn whoever_asks_may_be_killed() {
     let folder = Folder::with(TICKS);
@@ -372,8 +375,8 @@ total: 3 keys
     );
 }
 
-/// A part under a new name is recognised, and goes on with its state when it is told to; the same command line does no harm a
-/// second time, and nothing is moved to where it does not fit.
+/// A part under a new name is recognised, and goes on with its state when it is told to; the same command line does no
+/// harm a second time, and nothing is moved to where it does not fit.
 #[test]
 fn a_renamed_part_goes_on_with_its_state() {
     let folder = readings(2);

@@ -75,8 +75,8 @@ fn offset(progress: &Value, which: &str) -> u64 {
     progress["sources"][0][which].as_u64().expect("the source has read something, and a rate source counts")
 }
 
-/// Help is on standard output and ends well, because it was asked for; every command shows how it is used, and exit codes are
-/// where a script's author looks for them.
+/// Help is on standard output and ends well, because it was asked for; every command shows how it is used, and exit
+/// codes are where a script's author looks for them.
 #[test]
 fn help_is_complete() {
     let help = Running::start(&mut tidemill(["--help"])).finish();
@@ -194,7 +194,8 @@ fn a_run_prints_its_table() {
     }
 }
 
-/// A second run goes on where the first has ended: every file is read once, and the checkpoint lies beside the manifest.
+/// A second run goes on where the first has ended: every file is read once, and the checkpoint lies beside the
+/// manifest.
 #[test]
 fn a_second_run_goes_on_from_the_checkpoint() {
     let folder = Folder::with(COPY);
@@ -275,8 +276,8 @@ fn ctrl_c_finishes_the_epoch() {
     assert_eq!(offset(&next, "startOffset"), offset(&last, "endOffset"));
 }
 
-/// A pipeline that cannot finish its epoch, here because nobody reads what it prints, can still be left: by the second Ctrl-C.
-/// The epoch was not committed, so the next run has it again.
+/// A pipeline that cannot finish its epoch, here because nobody reads what it prints, can still be left: by the second
+/// Ctrl-C. The epoch was not committed, so the next run has it again.
 #[test]
 fn a_second_ctrl_c_leaves_at_once() {
     let folder = long_table();
@@ -332,7 +333,8 @@ fn a_failing_pipeline_exits_with_1() {
     assert_eq!(folder.output("out"), ["{\"level\":1}"]);
 }
 
-/// From a crate to rows: it is built, tells what it is, and can be tried with rows from a shell before any pipeline exists.
+/// From a crate to rows: it is built, tells what it is, and can be tried with rows from a shell before any pipeline
+/// exists.
 #[test]
 fn a_plugin_is_built_inspected_and_tried() {
     let folder = Folder::with(RATE);
@@ -360,8 +362,8 @@ fn a_plugin_is_built_inspected_and_tried() {
     assert!(unknown.stderr().contains("it has: tokenize; did you mean `tokenize`?"), "{}", unknown.stderr());
 }
 
-/// Whichever command wanted to build a crate that does not build shows the compiler's words, and says whose crate it is. It has
-/// failed if it was given the crate; a pipeline is refused for it, and nothing of it has run.
+/// Whichever command wanted to build a crate that does not build shows the compiler's words, and says whose crate it
+/// is. It has failed if it was given the crate; a pipeline is refused for it, and nothing of it has run.
 #[test]
 fn a_crate_that_does_not_build() {
     let folder = Folder::with(
@@ -422,8 +424,8 @@ fn with_another_digest(module: &[u8]) -> Vec<u8> {
     [module, &[0, length + 1, length], name].concat()
 }
 
-/// A plugin changes under a running pipeline: a good one is swapped in between two epochs, one that is no plugin is refused, a
-/// manifest that does not fit is refused, and meanwhile no row is lost or doubled.
+/// A plugin changes under a running pipeline: a good one is swapped in between two epochs, one that is no plugin is
+/// refused, a manifest that does not fit is refused, and meanwhile no row is lost or doubled.
 #[test]
 fn a_changed_plugin_is_swapped_between_two_epochs() {
     let folder = Folder::with(

@@ -23,8 +23,8 @@ fn text<'a>(table: &'a Table, key: &str) -> &'a str {
     table[key].as_str().expect("it is a text")
 }
 
-/// A batch made with one version of Arrow is a foreign type to another. The list in `deny.toml` is by name, so a part of
-/// Arrow that is new to the tree must be added there.
+/// A batch made with one version of Arrow is a foreign type to another. The list in `deny.toml` is by name, so a part
+/// of Arrow that is new to the tree must be added there.
 #[test]
 fn there_is_one_arrow() {
     let rules = read("deny.toml");

@@ -51,8 +51,8 @@ const CASES: [Case; 5] = [
     },
 ];
 
-/// What is kept from one run to the next, so that only the new crates themselves are built: the SDK that the binary carries,
-/// in a place that tells its content, and what cargo has made of it.
+/// What is kept from one run to the next, so that only the new crates themselves are built: the SDK that the binary
+/// carries, in a place that tells its content, and what cargo has made of it.
 fn kept(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("new-plugin").join(name)
 }
@@ -103,8 +103,8 @@ fn every_role_on_offer_is_tried() {
     assert!(refused.stderr().contains(&format!("[possible values: {roles}]")), "{}", refused.stderr());
 }
 
-/// The crate's own test passes, it builds without a warning, the component says what it is, and where there is a pipeline, it
-/// shows the right rows once and finds nothing new the second time.
+/// The crate's own test passes, it builds without a warning, the component says what it is, and where there is a
+/// pipeline, it shows the right rows once and finds nothing new the second time.
 #[test]
 fn a_new_crate_works_at_once() {
     fs::create_dir_all(kept("target")).unwrap();

@@ -1,5 +1,5 @@
-//! An epoch that is run again gives the same rows, also where a plugin asks for chance or the time: what one sink has committed
-//! before the process was killed, the others commit after the restart.
+//! An epoch that is run again gives the same rows, also where a plugin asks for chance or the time: what one sink has
+//! committed before the process was killed, the others commit after the restart.
 
 use std::os::unix::process::ExitStatusExt;
 

@@ -1,8 +1,8 @@
 //! The four rings of the host, checked on its source text.
 //!
 //! An import points inward only, and a third-party name stays in the folder that owns it. The compiler allows far more,
-//! so without this the shape would last until the first hurried change. What is checked is what ships: modules are followed
-//! from `lib.rs`, and those that exist for tests only are left out.
+//! so without this the shape would last until the first hurried change. What is checked is what ships: modules are
+//! followed from `lib.rs`, and those that exist for tests only are left out.
 
 use std::{
     fmt::Write as _,

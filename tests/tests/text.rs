@@ -1,5 +1,5 @@
-//! The SDK's text helpers, where plugins run. Its own tests are native code, and there the helpers are other code: only here
-//! do they use the vector instructions of WebAssembly.
+//! The SDK's text helpers, where plugins run. Its own tests are native code, and there the helpers are other code: only
+//! here do they use the vector instructions of WebAssembly.
 
 use tidemill_tests::{Folder, plugin};
 

@@ -18,8 +18,9 @@ fn tried_of(plugin: &str, arguments: &[&str], rows: &[&str]) -> Finished {
     Running::start(command.stdin(rows)).finish()
 }
 
-/// A function of any role can be tried, and what comes out is what a pipeline would get: of a filter the rows that stay, of a
-/// reducer the result of all rows, of a batch handler each row with its outlet, of a function with a state what it puts out.
+/// A function of any role can be tried, and what comes out is what a pipeline would get: of a filter the rows that
+/// stay, of a reducer the result of all rows, of a batch handler each row with its outlet, of a function with a state
+/// what it puts out.
 #[test]
 fn every_role_can_be_tried() {
     let words = [r#"{"word":"ebb"}"#, r#"{"word":"current"}"#, r#"{"word":"tide"}"#];

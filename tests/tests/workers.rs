@@ -75,8 +75,8 @@ fn last_totals(folder: &Folder, arguments: &[&str]) -> Vec<String> {
     finished.stdout[last + 1..].to_vec()
 }
 
-/// Floating point sums depend on the order of their summands; that order must not depend on how many workers there are, nor
-/// on whether they are the same number after a restart.
+/// Floating point sums depend on the order of their summands; that order must not depend on how many workers there are,
+/// nor on whether they are the same number after a restart.
 #[test]
 fn any_number_of_workers_gives_the_same_bytes() {
     let all_at_once = ["--set", "trigger=once"];

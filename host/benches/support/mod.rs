@@ -1,7 +1,8 @@
 //! What the benchmarks share. Here: where their files live, how large they are, time, memory, and figures as ratios.
 //!
-//! `text` and `events` generate input, `pipeline` runs a manifest of `benches/pipelines`, `native` does the same jobs by hand.
-//! Input is generated once under the target folder, from a fixed seed, so every run and every machine measures the same bytes.
+//! `text` and `events` generate input, `pipeline` runs a manifest of `benches/pipelines`, `native` does the same jobs
+//! by hand. Input is generated once under the target folder, from a fixed seed, so every run and every machine measures
+//! the same bytes.
 
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 

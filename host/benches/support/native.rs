@@ -1,5 +1,5 @@
-//! What a good programmer writes by hand for the same jobs, on one thread: one pass over the files, a fast parser that looks
-//! at the fields that are wanted, fast tables, keys copied once.
+//! What a good programmer writes by hand for the same jobs, on one thread: one pass over the files, a fast parser that
+//! looks at the fields that are wanted, fast tables, keys copied once.
 
 use std::{
     collections::BTreeMap,

@@ -57,8 +57,8 @@ fn word(random: &mut Random, rank: usize) -> String {
     word
 }
 
-/// The rank in letters, so that no word is there twice, scrambled, so that neighbours have nothing in common: an odd factor
-/// gives each number of 36 bits another one. They make 8 letters, now and then fewer.
+/// The rank in letters, so that no word is there twice, scrambled, so that neighbours have nothing in common: an odd
+/// factor gives each number of 36 bits another one. They make 8 letters, now and then fewer.
 fn tail_word(rank: usize) -> String {
     let mut left = (rank as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) & ((1 << 36) - 1);
     let mut word = String::new();

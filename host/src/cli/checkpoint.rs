@@ -28,7 +28,8 @@ pub(super) struct Place {
 }
 
 impl CheckpointArgs {
-    /// The checkpoint's folder, and the name of its pipeline. Without a manifest that is what the savepoint or the folder says.
+    /// The checkpoint's folder, and the name of its pipeline. Without a manifest that is what the savepoint or the
+    /// folder says.
     pub(super) fn find(&self) -> Result<Place, Failure> {
         if self.place.is_file() {
             let args = PipelineArgs::of(self.place.clone());

@@ -1,7 +1,8 @@
 //! The command line: the outermost ring, and the only one that knows clap, signals and exit codes.
 //!
-//! One command a file. What they share: `pipeline` reads and prepares what a manifest names, `checkpoint` finds
-//! where its checkpoint is, `plugin` loads one file, `failure` decides how a command ends, `screen` and `log` are standard error.
+//! One command a file. What they share: `pipeline` reads and prepares what a manifest names, `checkpoint` finds where
+//! its checkpoint is, `plugin` loads one file, `failure` decides how a command ends, `screen` and `log` are standard
+//! error.
 
 mod build;
 mod checkpoint;

@@ -32,7 +32,8 @@ Example:
 /// How often it is looked whether the pipeline has answered.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// How often it is tried whether the checkpoint is free by now: a pipeline that starts at that instant would find it held.
+/// How often it is tried whether the checkpoint is free by now: a pipeline that starts at that instant would find it
+/// held.
 const TRY: Duration = Duration::from_secs(1);
 
 /// A pipeline that runs takes a request within a fraction of this.

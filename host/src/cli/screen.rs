@@ -55,8 +55,8 @@ fn lock() -> MutexGuard<'static, String> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The text without control characters but line ends and tabs: what quotes a row, or repeats what a plugin says, must not
-/// command the terminal.
+/// The text without control characters but line ends and tabs: what quotes a row, or repeats what a plugin says, must
+/// not command the terminal.
 pub(super) fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for character in text.chars() {

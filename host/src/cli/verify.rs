@@ -20,7 +20,8 @@ Example:
 
 /// Check every value of a checkpoint or savepoint
 ///
-/// Reads all of it, compares every page and every value with its checksum, and decodes it. Nothing in the folder changes.
+/// Reads all of it, compares every page and every value with its checksum, and decodes it. Nothing in the folder
+/// changes.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Verify {

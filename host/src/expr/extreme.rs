@@ -1,7 +1,8 @@
 //! `min` and `max` of floating-point numbers.
 //!
-//! DataFusion's begin at the largest finite number, so that the smallest of nothing but infinity would come out finite, and with
-//! them it depends on the order whether NaN or a number wins. Here, as in Spark, NaN is larger than everything.
+//! DataFusion's begin at the largest finite number, so that the smallest of nothing but infinity would come out finite,
+//! and with them it depends on the order whether NaN or a number wins. Here, as in Spark, NaN is larger than
+//! everything.
 
 use std::sync::Arc;
 

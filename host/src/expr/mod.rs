@@ -1,7 +1,7 @@
 //! SQL expressions and aggregates, by DataFusion: parsing, typing, coercion and vectorised evaluation.
 //!
-//! Beside it only `operator` names DataFusion, for its accumulators and hashes. It is pure: a compiled expression is a function
-//! of a batch, and `now()` is the epoch's batch time, so running an epoch again gives the same rows.
+//! Beside it only `operator` names DataFusion, for its accumulators and hashes. It is pure: a compiled expression is a
+//! function of a batch, and `now()` is the epoch's batch time, so running an epoch again gives the same rows.
 
 mod aggregate;
 mod catalog;

@@ -1,8 +1,8 @@
 //! The identity of what a manifest says of an epoch's rows: an epoch that is run again must be run under the same.
 //!
-//! Comments, spaces and the order of keys are no part of it, nor is what cannot change a row: how many workers there are, where
-//! the checkpoint is, when epochs start, how much of a source goes into one (the plan says that), and how much state is in
-//! memory.
+//! Comments, spaces and the order of keys are no part of it, nor is what cannot change a row: how many workers there
+//! are, where the checkpoint is, when epochs start, how much of a source goes into one (the plan says that), and how
+//! much state is in memory.
 
 use std::fmt::Write;
 
@@ -86,8 +86,8 @@ mod tests {
         of(DeTable::parse(manifest).unwrap().get_ref())
     }
 
-    /// A restart with more workers, another trigger or a mended comment may run an unfinished epoch again; one with another
-    /// path, value or order of values may not.
+    /// A restart with more workers, another trigger or a mended comment may run an unfinished epoch again; one with
+    /// another path, value or order of values may not.
     #[test]
     fn what_changes_rows_and_what_does_not() {
         let same = "# a comment\n[sinks.b]\nrows = [ 1, 2 ]\ntype = 'console'\n[limits]\nstate = \"1GiB\"\n[sources.a]\n\

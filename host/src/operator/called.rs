@@ -1,4 +1,5 @@
-//! The rows of one split on their way to a function with a state per key: their keys, and the columns the function wants.
+//! The rows of one split on their way to a function with a state per key: their keys, and the columns the function
+//! wants.
 
 use std::sync::Arc;
 

@@ -23,8 +23,9 @@ const MAX_STOPS: usize = 256;
 /// The same for calls that ran into their time limit, each of which has cost all of it.
 const MAX_TIMEOUTS: usize = 16;
 
-/// A function that has refused a row may refuse the next as well. It then gets so many rows, and twice as many each time it
-/// takes them all: with all the rest of the batch each time, a batch of nothing but bad rows would cost its square.
+/// A function that has refused a row may refuse the next as well. It then gets so many rows, and twice as many each
+/// time it takes them all: with all the rest of the batch each time, a batch of nothing but bad rows would cost its
+/// square.
 const ROWS_AFTER_REFUSAL: usize = 64;
 
 /// The plugin instances of one worker.
@@ -56,8 +57,8 @@ impl PluginCalls {
         self.instances[plugin].as_mut()
     }
 
-    /// Calls a transform. Returns for each piece of the batch that went through in one call what came out, and where the
-    /// piece starts.
+    /// Calls a transform. Returns for each piece of the batch that went through in one call what came out, and where
+    /// the piece starts.
     pub(super) fn transform(
         &mut self,
         call: &Call,
@@ -132,7 +133,8 @@ impl PluginCalls {
         })
     }
 
-    /// Calls a batch handler with all rows of the epoch. What it did not take stops the pipeline: its effects are not known.
+    /// Calls a batch handler with all rows of the epoch. What it did not take stops the pipeline: its effects are not
+    /// known.
     pub fn handle(
         &mut self,
         part: &PartName,

@@ -116,8 +116,8 @@ impl KeyedState {
         self.slots.iter().map(|slot| lock(slot)).filter(|slot| slot.bucket.is_some()).map(|slot| slot.bytes).sum()
     }
 
-    /// Whether what is in memory can be carried on by another version of the stage. Where it cannot, as when windows now close
-    /// at another time than that under which they are noted, it may still be read from the checkpoint.
+    /// Whether what is in memory can be carried on by another version of the stage. Where it cannot, as when windows
+    /// now close at another time than that under which they are noted, it may still be read from the checkpoint.
     pub fn fits(&self, barrier: &Barrier) -> bool {
         let takes = match (barrier.layout(), self.barrier.layout()) {
             (Some(new), Some(old)) => new.takes(old),
@@ -178,8 +178,8 @@ impl KeyedState {
         }
     }
 
-    /// Does an epoch's work of one bucket: takes the rows in, in their order, gives the results in the modes that are wanted,
-    /// and drops what the watermark closes.
+    /// Does an epoch's work of one bucket: takes the rows in, in their order, gives the results in the modes that are
+    /// wanted, and drops what the watermark closes.
     pub fn run(
         &self,
         at: usize,
@@ -256,8 +256,8 @@ impl KeyedState {
         Ok(())
     }
 
-    /// Notes what must be known of a bucket, and drops it when there are too many in memory. That is safe: an epoch writes
-    /// down what it has changed before the next one reads it, and one that fails ends the run.
+    /// Notes what must be known of a bucket, and drops it when there are too many in memory. That is safe: an epoch
+    /// writes down what it has changed before the next one reads it, and one that fails ends the run.
     fn settle(&self, slot: &mut Slot) {
         let Some(bucket) = &slot.bucket else { return };
         let before = std::mem::replace(&mut slot.bytes, bucket.bytes());
@@ -357,8 +357,8 @@ fn marked(rows: &RecordBatch, gone: bool) -> Result<RecordBatch, Failure> {
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
-/// A bucket is worked on by one worker at a time. One that panicked has taken the pipeline down with it, so what it left is
-/// never read.
+/// A bucket is worked on by one worker at a time. One that panicked has taken the pipeline down with it, so what it
+/// left is never read.
 fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,9 +1,9 @@
 //! What a worker does with batches: stateless steps, calls of plugins, and keyed aggregation.
 //!
 //! In reading order: [`Pipe`] pushes a batch through the steps of the plan; `calls` holds the plugin instances and sets
-//! bad rows aside; `partial` folds the rows of one split by key, `shuffle` spreads them over buckets; [`KeyedState`] has the
-//! buckets of a stage, and `bucket` what is known of the keys of one of them from epoch to epoch, for each kind of stage.
-//! Nothing here reads a clock, touches a disk or starts a thread.
+//! bad rows aside; `partial` folds the rows of one split by key, `shuffle` spreads them over buckets; [`KeyedState`]
+//! has the buckets of a stage, and `bucket` what is known of the keys of one of them from epoch to epoch, for each kind
+//! of stage. Nothing here reads a clock, touches a disk or starts a thread.
 
 mod bucket;
 mod called;

@@ -1,8 +1,8 @@
 //! The rows of one split, folded by key.
 //!
-//! Partial results are made split by split and merged in the order of the splits, whatever the number of workers, so that
-//! sums of floating point numbers, and anything else that depends on order, come out the same each time. A split's table
-//! also fits the processor's caches, which a table of all keys may not.
+//! Partial results are made split by split and merged in the order of the splits, whatever the number of workers, so
+//! that sums of floating point numbers, and anything else that depends on order, come out the same each time. A split's
+//! table also fits the processor's caches, which a table of all keys may not.
 
 use std::{collections::HashSet, ops::Range, sync::Arc};
 
@@ -88,8 +88,8 @@ impl PartialFold {
         }
     }
 
-    /// What has been folded, less what is late; none when there was no row. `late` is no watermark at all where late rows
-    /// count.
+    /// What has been folded, less what is late; none when there was no row. `late` is no watermark at all where late
+    /// rows count.
     pub(super) fn finish(
         mut self,
         calls: &mut PluginCalls,
@@ -279,7 +279,8 @@ pub(super) fn timestamps(micros: impl Iterator<Item = i64>) -> ArrayRef {
     Arc::new(TimestampMicrosecondArray::from_iter_values(micros).with_timezone("UTC"))
 }
 
-/// The columns in which a group's state is stored: those in which it travels, behind the number of the batch if it has one.
+/// The columns in which a group's state is stored: those in which it travels, behind the number of the batch if it has
+/// one.
 pub(super) fn stored_schema(group: &Group) -> SchemaRef {
     let travels = shuffled_schema(group);
     match group.extent {

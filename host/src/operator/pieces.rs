@@ -1,18 +1,19 @@
-//! How much of what is kept goes into one call of a plugin: an instance has so much memory and no more, and what all keys keep
-//! together has no such bound.
+//! How much of what is kept goes into one call of a plugin: an instance has so much memory and no more, and what all
+//! keys keep together has no such bound.
 
 use std::ops::Range;
 
 use arrow::array::BinaryArray;
 
-/// So many bytes of states at a time: far below the memory an instance has if the manifest says nothing, and far above what
-/// makes a call worth its price.
+/// So many bytes of states at a time: far below the memory an instance has if the manifest says nothing, and far above
+/// what makes a call worth its price.
 const CALL_BYTES: usize = 4 << 20;
 
 /// So many states at a time, as small as they may be: what is made of one may be larger than itself.
 const CALL_STATES: usize = 16_384;
 
-/// Cuts a sequence of states, of which these are the lengths, into pieces for one call each. A state alone may be larger.
+/// Cuts a sequence of states, of which these are the lengths, into pieces for one call each. A state alone may be
+/// larger.
 pub(super) fn pieces(lengths: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
     let (mut pieces, mut start, mut bytes) = (Vec::new(), 0, 0);
     let mut end = 0;

@@ -1,4 +1,5 @@
-//! A worker's way through the plan: a batch goes in at a source or behind a barrier, and comes out at sinks and barriers.
+//! A worker's way through the plan: a batch goes in at a source or behind a barrier, and comes out at sinks and
+//! barriers.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},

@@ -10,10 +10,11 @@ use datafusion_common::hash_utils::{QualityRandomState, create_hashes};
 
 use super::Failure;
 
-/// Keys are spread over this many buckets by hash. It is the same for any number of workers, because the order of results
-/// follows it, and so does the checkpoint. A bucket is what one worker works on at a time, what is read from the checkpoint
-/// when its state is not in memory, and what is written anew when its changes have piled up: 64 keep each of these
-/// to some milliseconds for states of ten million keys, and the cost of empty ones to nothing worth naming.
+/// Keys are spread over this many buckets by hash. It is the same for any number of workers, because the order of
+/// results follows it, and so does the checkpoint. A bucket is what one worker works on at a time, what is read from
+/// the checkpoint when its state is not in memory, and what is written anew when its changes have piled up: 64 keep
+/// each of these to some milliseconds for states of ten million keys, and the cost of empty ones to nothing worth
+/// naming.
 pub(super) const BUCKETS: usize = 64;
 
 /// Not the seed of the key tables: the bits that choose a bucket must not be those that choose a slot in its table.
@@ -104,8 +105,8 @@ mod tests {
 
     use super::*;
 
-    /// Checkpoints rest on it: state lies in the bucket its key had when it was written. When a new version of DataFusion hashes
-    /// otherwise, these numbers change, and with them the version of the checkpoint's format must.
+    /// Checkpoints rest on it: state lies in the bucket its key had when it was written. When a new version of
+    /// DataFusion hashes otherwise, these numbers change, and with them the version of the checkpoint's format must.
     #[test]
     fn a_key_is_always_in_the_same_bucket() {
         let words: ArrayRef = Arc::new(StringArray::from(vec![Some("tide"), Some("mill"), Some(""), None]));

@@ -46,7 +46,8 @@ impl SideRows {
             batch = filter_record_batch(&batch, &stays)?;
         }
         let mut keys = this.evaluate_keys(&batch)?;
-        // A missing key equals nothing. On the left of an outer join its row still comes out, unless it is the one that says when.
+        // A missing key equals nothing. On the left of an outer join its row still comes out, unless it is the one that
+        // says when.
         let comes_out = |key: usize| side == 0 && self.join.outer && self.join.key_time != Some(key);
         for at in 0..keys.len() {
             if keys[at].null_count() > 0 && !comes_out(at) {

@@ -18,8 +18,8 @@ pub(super) struct Span {
 
 /// The groups seen so far, numbered from 0 in the order in which they came.
 ///
-/// Key and span are numbered apart, so that a key is hashed as what it is, and a span, which is mostly that of the row before,
-/// is not hashed at all.
+/// Key and span are numbered apart, so that a key is hashed as what it is, and a span, which is mostly that of the row
+/// before, is not hashed at all.
 pub(super) struct SpanTable {
     keys: KeyTable,
     spans: HashMap<Span, u32>,

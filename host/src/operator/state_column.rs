@@ -1,7 +1,7 @@
 //! One state column of a keyed stage in memory: a value for each group, gathered and scattered by group number.
 //!
-//! Arrow's arrays cannot be changed in place, and an epoch changes only the groups it touched, so states are kept in a form
-//! that can: fixed-width values side by side, anything else as bytes of its own.
+//! Arrow's arrays cannot be changed in place, and an epoch changes only the groups it touched, so states are kept in a
+//! form that can: fixed-width values side by side, anything else as bytes of its own.
 
 use std::sync::Arc;
 
@@ -42,8 +42,8 @@ impl StateColumn {
         })
     }
 
-    /// Writes `states[i]` for group `groups[i]`. Groups may come in any order: numbers of keys that are gone are given out
-    /// again.
+    /// Writes `states[i]` for group `groups[i]`. Groups may come in any order: numbers of keys that are gone are given
+    /// out again.
     pub(super) fn scatter(&mut self, groups: &[usize], states: &ArrayRef) -> Result<(), ArrowError> {
         self.make_room(groups.iter().max().map_or(0, |last| last + 1));
         let rows = groups.iter().copied().enumerate();
@@ -74,7 +74,8 @@ impl StateColumn {
         Ok(())
     }
 
-    /// Makes room for so many groups, if there is less. What is there of a group before its state is written is never asked for.
+    /// Makes room for so many groups, if there is less. What is there of a group before its state is written is never
+    /// asked for.
     fn make_room(&mut self, groups: usize) {
         match self {
             StateColumn::Fixed { width, values, valid, .. } => {
@@ -183,8 +184,8 @@ mod tests {
         }
     }
 
-    /// Numbers of keys that are gone are given out again, the last first. So the first state to come need not be that of the
-    /// lowest number.
+    /// Numbers of keys that are gone are given out again, the last first. So the first state to come need not be that
+    /// of the lowest number.
     #[test]
     fn groups_may_come_in_any_order() {
         let states: [ArrayRef; 2] =

@@ -1,7 +1,7 @@
 //! Stored state as people read it: a row for each key, as it is now.
 //!
-//! What is stored are changes, and which columns make the key is known to the plan. Here it is read from the layout that is
-//! stored with the state, so that no plan is needed, and no plugin.
+//! What is stored are changes, and which columns make the key is known to the plan. Here it is read from the layout
+//! that is stored with the state, so that no plan is needed, and no plugin.
 
 #[cfg(test)]
 mod tests;
@@ -66,8 +66,8 @@ impl StoredRows {
         self.add_bucket(stored).map_err(|error| error.in_part(&self.part))
     }
 
-    /// The rows in the order of their keys: key, span and state, as far as they say something by themselves. None when there
-    /// are none.
+    /// The rows in the order of their keys: key, span and state, as far as they say something by themselves. None when
+    /// there are none.
     pub fn finish(self) -> Result<Option<RecordBatch>, OperatorError> {
         self.rows().map_err(|error| error.in_part(&self.part))
     }

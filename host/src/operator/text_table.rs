@@ -1,10 +1,10 @@
 //! Numbers for keys that are text or bytes: the commonest grouping there is, and the hot path of a word count.
 //!
-//! Most such keys are short. One of at most 15 bytes is loaded as one 128-bit number without a branch on its length, hashed
-//! with one multiplication (the folded multiply of wyhash and foldhash) and compared with one comparison, so nothing is called and
-//! nothing is copied for a key that is known. Keys are looked up a block at a time, one step for all of them before the
-//! next step: their cache misses overlap, and the rare key that is not where its hash says does not hold up the others.
-//! DataFusion's table takes about three times as long here, and cannot forget a key.
+//! Most such keys are short. One of at most 15 bytes is loaded as one 128-bit number without a branch on its length,
+//! hashed with one multiplication (the folded multiply of wyhash and foldhash) and compared with one comparison, so
+//! nothing is called and nothing is copied for a key that is known. Keys are looked up a block at a time, one step for
+//! all of them before the next step: their cache misses overlap, and the rare key that is not where its hash says does
+//! not hold up the others. DataFusion's table takes about three times as long here, and cannot forget a key.
 
 use std::{cmp::Ordering, hash::BuildHasher, sync::Arc};
 
@@ -26,8 +26,8 @@ const LEN: usize = size_of::<u32>();
 /// Below so many bytes of long keys that are gone it is not worth moving the others together.
 const FEW_GONE_BYTES: usize = 1 << 16;
 
-/// The groups of one column of text or bytes, numbered from 0 in the order in which they came; the number of a group that
-/// was removed goes to the next new one.
+/// The groups of one column of text or bytes, numbered from 0 in the order in which they came; the number of a group
+/// that was removed goes to the next new one.
 pub(super) struct TextTable {
     data_type: DataType,
     /// One more than a group's number, or 0; as many as a power of two, at most half of them taken.
@@ -260,7 +260,8 @@ impl TextTable {
         }
     }
 
-    /// Empties a slot and moves those behind it up, so that no search stops too early (Knuth, volume 3, 6.4, algorithm R).
+    /// Empties a slot and moves those behind it up, so that no search stops too early (Knuth, volume 3, 6.4, algorithm
+    /// R).
     fn close_gap(&mut self, mut gap: usize) {
         let mask = self.slots.len() - 1;
         let mut at = gap;
@@ -371,8 +372,8 @@ impl TextTable {
     }
 }
 
-/// The bytes of a short key as a number, padded with zeros. Where the buffer allows it, 16 bytes are read and the rest is
-/// masked off: that is one load, whatever the length.
+/// The bytes of a short key as a number, padded with zeros. Where the buffer allows it, 16 bytes are read and the rest
+/// is masked off: that is one load, whatever the length.
 #[inline]
 fn load(data: &[u8], start: usize, len: usize) -> u128 {
     match data.get(start..start + 16) {
@@ -403,8 +404,8 @@ mod tests {
 
     use super::*;
 
-    /// Against a plain map: keys of every length around the limit, zeros at their ends, missing ones, in slices of larger
-    /// arrays, enough of them to grow the table several times, and every now and then many of them removed.
+    /// Against a plain map: keys of every length around the limit, zeros at their ends, missing ones, in slices of
+    /// larger arrays, enough of them to grow the table several times, and every now and then many of them removed.
     #[test]
     fn groups_are_those_of_a_plain_map() {
         let mut table = TextTable::new(&DataType::Binary).expect("bytes");

@@ -108,7 +108,8 @@ fn targets_of(manifest: &Manifest, part: &PartName, outlet: Option<&str>) -> Vec
 fn projections(manifest: &Manifest, plan: &Plan) -> Vec<Option<Vec<String>>> {
     let sources = || plan.sources.iter().enumerate();
     let mut wanted: Vec<_> = sources().map(|(at, source)| columns_wanted(manifest, plan, at, source)).collect();
-    // The inputs of a union have the same columns, so each reads what any of them does; one that is no source has them all.
+    // The inputs of a union have the same columns, so each reads what any of them does; one that is no source has them
+    // all.
     let is_union =
         |spec: &&TransformSpec| spec.inputs.len() > 1 && !spec.operation.as_ref().is_some_and(Operation::joins_streams);
     let position = |input: &Spanned<Input>| plan.sources.iter().position(|source| source.name == input.value.part);

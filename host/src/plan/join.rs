@@ -1,4 +1,5 @@
-//! A join of two streams: which columns must be equal, how far apart in time two rows may be, and what the result is called.
+//! A join of two streams: which columns must be equal, how far apart in time two rows may be, and what the result is
+//! called.
 
 use std::{sync::Arc, time::Duration};
 
@@ -92,8 +93,8 @@ pub(super) fn build_join(
     Some((built, above, rows))
 }
 
-/// The columns of event time of both sides, where they stand in the result. Those of the right hold another time than those of
-/// the left, even where both sides are of one source.
+/// The columns of event time of both sides, where they stand in the result. Those of the right hold another time than
+/// those of the left, even where both sides are of one source.
 fn event_times_behind(scope: &mut Scope<'_>, join: &Join, left: &Rows, right: &Rows) -> Vec<EventColumn> {
     let mut times = left.event_times.clone();
     let mut clocks: Vec<(Clock, Clock)> = Vec::new();
@@ -108,7 +109,8 @@ fn event_times_behind(scope: &mut Scope<'_>, join: &Join, left: &Rows, right: &R
 }
 
 impl Join {
-    /// How much longer than its input the rows it puts out may be in coming: as long as a row of one side waits for the other.
+    /// How much longer than its input the rows it puts out may be in coming: as long as a row of one side waits for the
+    /// other.
     fn holds_back(&self) -> Duration {
         [0, 1].into_iter().filter_map(|side| self.waits(side)).max().unwrap_or_default()
     }
@@ -148,7 +150,8 @@ pub(super) fn build_keys(scope: &mut Scope<'_>, join: &JoinSpec, left: &Rows, ri
     Some([columns(lefts), columns(rights)])
 }
 
-/// The first key that is an event time of the left, or else of the right. What equals it on the other side is as complete.
+/// The first key that is an event time of the left, or else of the right. What equals it on the other side is as
+/// complete.
 fn key_time(keys: &[Columns; 2], sides: [&Rows; 2]) -> Option<usize> {
     keys.iter().zip(sides).find_map(|(keys, rows)| {
         let is_time = |column| rows.event_times.iter().any(|time| Some(time.column) == column);
@@ -208,7 +211,8 @@ pub(super) fn is_key_of_both(right: &Columns, left: &Columns, column: usize) -> 
     })
 }
 
-/// The columns of the left, then those of the right; a right one whose name is taken has the name of its input in front.
+/// The columns of the left, then those of the right; a right one whose name is taken has the name of its input in
+/// front.
 pub(super) fn joined_schema(
     left: &Arc<Schema>,
     right: &Arc<Schema>,

@@ -115,8 +115,8 @@ pub struct Node {
     pub barrier: Option<Barrier>,
     /// What is done with each batch that comes out of the barrier.
     pub after: Vec<Step>,
-    /// Its ways out: one, or one for each outlet of a batch handler. What a watermark closes may have a second one, for late
-    /// rows.
+    /// Its ways out: one, or one for each outlet of a batch handler. What a watermark closes may have a second one, for
+    /// late rows.
     pub outputs: Vec<Output>,
     /// Its watermark, by position in [`Plan::watermarks`].
     pub watermark: Option<usize>,
@@ -386,7 +386,8 @@ pub struct Join {
     pub before: Option<Bound>,
     /// How much later it may be.
     pub after: Option<Bound>,
-    /// The key that is an event time of a side: when it is complete, nothing can match any more, whatever the bounds say.
+    /// The key that is an event time of a side: when it is complete, nothing can match any more, whatever the bounds
+    /// say.
     pub key_time: Option<usize>,
     /// Whether rows of the left that nothing matches come out too.
     pub outer: bool,
@@ -404,8 +405,8 @@ impl Join {
         self.before.is_some() || self.after.is_some()
     }
 
-    /// How far the watermark must be past the time of a row of a side before no row of the other side can match it any more:
-    /// past that of its key, where a key is an event time. None for ever.
+    /// How far the watermark must be past the time of a row of a side before no row of the other side can match it any
+    /// more: past that of its key, where a key is an event time. None for ever.
     pub fn waits(&self, side: usize) -> Option<Duration> {
         let bound = if side == 0 { self.after } else { self.before };
         match self.key_time {

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::manifest::{Diagnostic, Diagnostics, Manifest, OutputMode, Spanned};
 
-/// The mode that was asked for, if the rows can be had in it, or else the one that fits. `taker` is how messages name who
-/// wants it.
+/// The mode that was asked for, if the rows can be had in it, or else the one that fits. `taker` is how messages name
+/// who wants it.
 pub(super) fn settle_mode(
     scope: &mut Scope<'_>,
     taker: &str,
@@ -45,7 +45,8 @@ pub(super) fn settle_mode(
     None
 }
 
-/// Groups that a watermark closes are kept for ever in mode complete, and dropped in the others: one of them cannot do both.
+/// Groups that a watermark closes are kept for ever in mode complete, and dropped in the others: one of them cannot do
+/// both.
 pub(super) fn check_modes(manifest: &Manifest, plan: &Plan, faults: &mut Diagnostics) {
     for (node, spec) in plan.nodes.iter().zip(&manifest.transforms) {
         if node.drops_late_rows() && node.modes.len() > 1 && node.modes.contains(&OutputMode::Complete) {

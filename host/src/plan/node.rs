@@ -31,7 +31,8 @@ use crate::{
 /// The outlet of rows that came too late for all their windows.
 const LATE: &str = "late";
 
-/// Compiles a transform. Also says what is known of the rows of each of its outputs. None when something in it is at fault.
+/// Compiles a transform. Also says what is known of the rows of each of its outputs. None when something in it is at
+/// fault.
 pub(super) fn build_node(scope: &mut Scope<'_>, spec: &TransformSpec) -> Option<(Node, Vec<Rows>)> {
     if let Some(Operation::Join(join)) = spec.operation.as_ref().filter(|operation| operation.joins_streams()) {
         let (join, above, rows) = build_join(scope, spec, join)?;
@@ -275,8 +276,8 @@ impl Node {
         }
     }
 
-    /// Notes the watermark of the rows that come to its barrier. What was closed by one watermark cannot be carried on by
-    /// another: windows in between would come out twice, or never. So it is part of the layout.
+    /// Notes the watermark of the rows that come to its barrier. What was closed by one watermark cannot be carried on
+    /// by another: windows in between would come out twice, or never. So it is part of the layout.
     fn stand_behind(&mut self, watermark: Option<RowsWatermark>) {
         self.behind = watermark.map_or(Duration::ZERO, |watermark| watermark.behind);
         if let (false, Some(barrier)) = (self.behind.is_zero(), &mut self.barrier)

@@ -59,7 +59,8 @@ pub(super) struct RowsWatermark {
 }
 
 impl RowsWatermark {
-    /// The one that holds for rows from several inputs: the slowest. An input without one holds nothing back, as in Spark.
+    /// The one that holds for rows from several inputs: the slowest. An input without one holds nothing back, as in
+    /// Spark.
     pub(super) fn slowest(all: impl IntoIterator<Item = Option<RowsWatermark>>) -> Option<RowsWatermark> {
         let slower = |one: RowsWatermark, other: RowsWatermark| RowsWatermark {
             delay: one.delay,

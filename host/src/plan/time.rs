@@ -103,8 +103,8 @@ pub(super) fn event_time(
     Some((time, watermarked))
 }
 
-/// The column by whose event time the rows of a part are late; none where there is none. Of two that hold different times it
-/// must be said which one counts, as in Spark: a row might be in time by one and late by the other.
+/// The column by whose event time the rows of a part are late; none where there is none. Of two that hold different
+/// times it must be said which one counts, as in Spark: a row might be in time by one and late by the other.
 pub(super) fn only_event_time(
     scope: &mut Scope<'_>,
     part: &PartName,

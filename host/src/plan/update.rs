@@ -113,8 +113,8 @@ pub(super) fn build_update(
     Some((update, rows))
 }
 
-/// The column of the function's rows that holds their event time. It is complete by the watermark of the rows that come in, so
-/// there must be one.
+/// The column of the function's rows that holds their event time. It is complete by the watermark of the rows that come
+/// in, so there must be one.
 fn event_time_of_output(
     scope: &mut Scope<'_>,
     spec: &TransformSpec,

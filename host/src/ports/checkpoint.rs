@@ -17,8 +17,8 @@ pub enum ChunkKind {
     Snapshot,
 }
 
-/// A change of one bucket of a keyed stage's state in one epoch: rows of key and state columns, and a last boolean column
-/// that is true where the key is gone.
+/// A change of one bucket of a keyed stage's state in one epoch: rows of key and state columns, and a last boolean
+/// column that is true where the key is gone.
 ///
 /// State travels in chunks, not row by row, because many small values cost the store far more than one big one.
 #[derive(Debug, Clone)]
@@ -33,7 +33,8 @@ pub struct StateChunk {
     pub rows: Vec<RecordBatch>,
 }
 
-/// What becomes of what is kept for a part that is no longer what it was: its state, or what it has read if it is a source.
+/// What becomes of what is kept for a part that is no longer what it was: its state, or what it has read if it is a
+/// source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateChange {
     /// The same part under a new name goes on with it.
@@ -63,8 +64,8 @@ pub trait StateReader: Sync {
 
 /// The durable memory of a pipeline.
 ///
-/// Laws: `write_plan`, `commit` and `change_state` are durable when they return, and atomic: after a crash either all of it
-/// is there or nothing.
+/// Laws: `write_plan`, `commit` and `change_state` are durable when they return, and atomic: after a crash either all
+/// of it is there or nothing.
 pub trait CheckpointStore: StateReader + Send {
     /// The last committed epoch with everything that was committed with it; none for a new pipeline.
     fn committed(&self) -> Result<Option<Committed>, CheckpointError>;
@@ -75,8 +76,8 @@ pub trait CheckpointStore: StateReader + Send {
     /// Writes the plan of the next epoch (T1).
     fn write_plan(&mut self, plan: &EpochPlan) -> Result<(), CheckpointError>;
 
-    /// Commits an epoch (T2): its state changes, its source ranges and `committed`, and removes its plan. When rows wait
-    /// already, the plan of the epoch after it is written along: one durable step instead of two.
+    /// Commits an epoch (T2): its state changes, its source ranges and `committed`, and removes its plan. When rows
+    /// wait already, the plan of the epoch after it is written along: one durable step instead of two.
     fn commit(
         &mut self,
         committed: &Committed,
@@ -91,8 +92,8 @@ pub trait CheckpointStore: StateReader + Send {
     /// The sources that have a history.
     fn sources_with_history(&self) -> Result<Vec<PartName>, CheckpointError>;
 
-    /// Moves or forgets what is kept for parts: state by key, how far a watermark was, and what a source has read, in the plan
-    /// of an epoch under way too. No part that something is moved to has anything yet.
+    /// Moves or forgets what is kept for parts: state by key, how far a watermark was, and what a source has read, in
+    /// the plan of an epoch under way too. No part that something is moved to has anything yet.
     fn change_state(&mut self, changes: &[StateChange]) -> Result<(), CheckpointError>;
 }
 

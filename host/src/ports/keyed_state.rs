@@ -26,8 +26,8 @@ pub struct KeyedWork<'a> {
 /// What became of it.
 #[derive(Debug, Clone)]
 pub struct KeyedOutcome {
-    /// The new state of each group. Null removes the key with its timers: what else is said of such a group's timers and
-    /// expiry means nothing.
+    /// The new state of each group. Null removes the key with its timers: what else is said of such a group's timers
+    /// and expiry means nothing.
     pub states: BinaryArray,
     /// When the state of each group goes by itself, in processing time; null for one that does not. None: none does.
     pub expiry: Option<TimestampMicrosecondArray>,

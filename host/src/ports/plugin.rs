@@ -191,11 +191,12 @@ pub trait Instance: Send {
     ///
     /// Laws: the outcome has a state for each key, and all else in it belongs to one of them; what breaks this is a
     /// [`CallError::Contract`]. After an error nothing of the call counts: the states are those that were handed in. An
-    /// epoch's keys may come in several calls, each key in one of them; an epoch that is run again makes the same calls.
+    /// epoch's keys may come in several calls, each key in one of them; an epoch that is run again makes the same
+    /// calls.
     fn update(&mut self, function: UseIndex, work: &KeyedWork<'_>) -> Result<KeyedOutcome, CallError>;
 
-    /// Rewrites states that an older version of a keyed state's function has left, row by row. Migrating removes nothing:
-    /// where there was a state there is one afterwards, or the call fails with [`CallError::Contract`].
+    /// Rewrites states that an older version of a keyed state's function has left, row by row. Migrating removes
+    /// nothing: where there was a state there is one afterwards, or the call fails with [`CallError::Contract`].
     fn migrate(
         &mut self,
         function: UseIndex,
@@ -212,7 +213,8 @@ pub trait Instance: Send {
 pub struct Transformed {
     /// The rows.
     pub rows: RecordBatch,
-    /// The input row each came from, never descending; none when row i came from row i, or when they were not asked for.
+    /// The input row each came from, never descending; none when row i came from row i, or when they were not asked
+    /// for.
     pub parents: Option<Vec<u32>>,
 }
 

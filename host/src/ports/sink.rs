@@ -35,9 +35,9 @@ pub enum Marker {
 
 /// A sink of rows.
 ///
-/// An epoch is `begin`, any number of `write`, then `commit` or `abort`. Laws: until `commit` nothing is
-/// visible; `commit` makes the rows and the marker of the epoch visible in one atomic step, also when there are no rows;
-/// after a crash at any instant `recover` tells whether that step happened.
+/// An epoch is `begin`, any number of `write`, then `commit` or `abort`. Laws: until `commit` nothing is visible;
+/// `commit` makes the rows and the marker of the epoch visible in one atomic step, also when there are no rows; after a
+/// crash at any instant `recover` tells whether that step happened.
 pub trait Sink: Send {
     /// Shuts out any earlier writer, clears away what it left unfinished, and says what was committed last.
     fn recover(&mut self) -> Result<Marker, SinkError>;

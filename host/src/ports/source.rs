@@ -21,8 +21,8 @@ pub struct Range {
     pub start: Offset,
     /// Where this one ends.
     pub end: Offset,
-    /// Whether this range tells all there is to know, so that earlier ones may be forgotten. Where it is false, as for a
-    /// folder of which each range lists some files, the whole history is kept.
+    /// Whether this range tells all there is to know, so that earlier ones may be forgotten. Where it is false, as for
+    /// a folder of which each range lists some files, the whole history is kept.
     pub cumulative: bool,
     /// What the source needs beyond the offsets to read the range again, in its own encoding: the list of
     /// files, for one. Kept with the checkpoint and handed back by [`Source::restore`].

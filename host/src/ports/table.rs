@@ -9,8 +9,8 @@ pub trait Table: Send {
     /// Its columns.
     fn schema(&self) -> SchemaRef;
 
-    /// Its rows, when they are not those of the last time; none when nothing has changed. Asked before each epoch, so it must
-    /// cost next to nothing then.
+    /// Its rows, when they are not those of the last time; none when nothing has changed. Asked before each epoch, so
+    /// it must cost next to nothing then.
     fn refresh(&mut self) -> Result<Option<TableRows>, TableError>;
 }
 

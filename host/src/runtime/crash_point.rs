@@ -1,8 +1,8 @@
 //! Points of an epoch at which the process kills itself: for tests of recovery, and of no use to anyone else.
 //!
-//! With `TIDEMILL_CRASH_AT=sink-committed:7` in its environment a process ends by SIGKILL as soon as epoch 7 comes to that
-//! point: nothing is flushed, given back or said. Who kills from outside comes to a certain point only by luck. Without
-//! the variable a point is one comparison, a handful of times an epoch.
+//! With `TIDEMILL_CRASH_AT=sink-committed:7` in its environment a process ends by SIGKILL as soon as epoch 7 comes to
+//! that point: nothing is flushed, given back or said. Who kills from outside comes to a certain point only by luck.
+//! Without the variable a point is one comparison, a handful of times an epoch.
 
 use std::{env, sync::OnceLock};
 

@@ -22,8 +22,8 @@ use crate::{
 };
 
 impl Pipeline {
-    /// Runs the next epoch: the one that was under way when the process before ended, or else one with what is new. None
-    /// when there is nothing new.
+    /// Runs the next epoch: the one that was under way when the process before ended, or else one with what is new.
+    /// None when there is nothing new.
     pub fn run_epoch(&mut self) -> Result<Option<Progress>, RunError> {
         if std::mem::replace(&mut self.failed, true) {
             return Err(RunError::State(
@@ -66,16 +66,17 @@ impl Pipeline {
         self.run_planned(&plan, &write, durations, started).map(Some)
     }
 
-    /// Whether an epoch without rows is worth running: when the watermark has moved past what the last one closed and there is
-    /// a stage that closes by it, when the time of a key has come, or when batches are counted. The trigger once runs no epoch
-    /// on top of the one that was asked for.
+    /// Whether an epoch without rows is worth running: when the watermark has moved past what the last one closed and
+    /// there is a stage that closes by it, when the time of a key has come, or when batches are counted. The trigger
+    /// once runs no epoch on top of the one that was asked for.
     fn has_something_to_close(&self, now: ProcessingTime) -> bool {
         let closes = |node: &Node| match &node.barrier {
             Some(Barrier::Group(_)) if node.modes.contains(&OutputMode::Complete) => false,
             Some(barrier) => barrier.closes(),
             None => false,
         };
-        // Windows over the last batches count those without rows too, and functions that visit all keys do it in each batch.
+        // Windows over the last batches count those without rows too, and functions that visit all keys do it in each
+        // batch.
         let counts = |node: &Node| match &node.barrier {
             Some(Barrier::Group(group)) => matches!(group.extent, Extent::Batches(_)),
             Some(Barrier::Update(update)) => update.visit_all,

@@ -95,8 +95,8 @@ impl<'a> Gathered<'a> {
         self.take_dead_letters(&outcome.dead_letters, sinks, nodes)
     }
 
-    /// Hands rows set aside to the sinks that take them, task by task: an epoch of nothing but bad rows must not gather them
-    /// all. Without such a sink some are shown in the log.
+    /// Hands rows set aside to the sinks that take them, task by task: an epoch of nothing but bad rows must not gather
+    /// them all. Without such a sink some are shown in the log.
     fn take_dead_letters(
         &mut self,
         letters: &[DeadLetter],

@@ -1,4 +1,5 @@
-//! Whether what a checkpoint keeps for parts is wanted by the parts that a pipeline has: state by key, and what sources have read.
+//! Whether what a checkpoint keeps for parts is wanted by the parts that a pipeline has: state by key, and what sources
+//! have read.
 
 use super::RunError;
 use crate::{
@@ -57,8 +58,8 @@ impl Kept {
         })
     }
 
-    /// What is still to be done of what was asked for, after a look at whether the plan takes all that is kept as it would be
-    /// then. What an earlier start has done is left out, so that a command line may stay as it is.
+    /// What is still to be done of what was asked for, after a look at whether the plan takes all that is kept as it
+    /// would be then. What an earlier start has done is left out, so that a command line may stay as it is.
     pub(super) fn check_changes(&self, plan: &Plan, asked: &[StateChange]) -> Result<Vec<StateChange>, RunError> {
         let mut todo: Vec<StateChange> = Vec::new();
         let mut then = self.clone();
@@ -107,8 +108,8 @@ impl Kept {
         }
     }
 
-    /// Whether what is kept for this part is to be forgotten: what fits the manifest is not, or a command line that stays as it
-    /// is would forget it again at each start.
+    /// Whether what is kept for this part is to be forgotten: what fits the manifest is not, or a command line that
+    /// stays as it is would forget it again at each start.
     fn check_drop(&self, plan: &Plan, part: &PartName) -> Result<bool, RunError> {
         if let Some(stored) = self.layout(part) {
             return Ok(!layout_of(plan, part).is_some_and(|layout| layout.takes(stored)));

@@ -1,8 +1,9 @@
 //! Where ports and adapters meet: a pipeline that runs.
 //!
 //! In reading order: `prepare` loads plugins and checks the pipeline against them; [`Pipeline`] is a running pipeline,
-//! made and changed by one function, `reconcile`; `epoch` is what happens in one epoch, from top to bottom; `driver` decides when
-//! the next one starts; `workers` shares tasks out; `progress` reports; `clock` is the one place that reads the real one.
+//! made and changed by one function, `reconcile`; `epoch` is what happens in one epoch, from top to bottom; `driver`
+//! decides when the next one starts; `workers` shares tasks out; `progress` reports; `clock` is the one place that
+//! reads the real one.
 
 mod clock;
 mod control;

@@ -1,4 +1,5 @@
-//! From a manifest to a pipeline that is known to fit: plugins built and loaded, every column checked. Nothing of it runs yet.
+//! From a manifest to a pipeline that is known to fit: plugins built and loaded, every column checked. Nothing of it
+//! runs yet.
 
 use std::{fs, path::Path, sync::Arc};
 

@@ -1,7 +1,7 @@
 //! From what runs to what is wanted: a start, a swap and a restart are the same path.
 //!
-//! First everything that can be refused is checked and everything new is opened; only then does anything change. So a wish that is
-//! refused leaves what runs as it was.
+//! First everything that can be refused is checked and everything new is opened; only then does anything change. So a
+//! wish that is refused leaves what runs as it was.
 
 use std::{
     collections::BTreeMap,
@@ -38,7 +38,8 @@ impl Pipeline {
         Pipeline::start_with(environment, store, wanted, decisions, sinks)
     }
 
-    /// The same with sinks that somebody else has opened, in the order of the manifest: on another file system, for one.
+    /// The same with sinks that somebody else has opened, in the order of the manifest: on another file system, for
+    /// one.
     pub(crate) fn start_with(
         environment: Environment,
         mut store: Box<dyn CheckpointStore>,
@@ -143,7 +144,8 @@ impl Pipeline {
         tracker(&wanted.plan, policy, self.watermarks.current(), &known, self.environment.clock.now())
     }
 
-    /// Opens the sources that do not run yet as they are wanted. One that runs already is kept, with what it has received.
+    /// Opens the sources that do not run yet as they are wanted. One that runs already is kept, with what it has
+    /// received.
     fn open_new_sources(&self, wanted: &Prepared) -> Result<BTreeMap<PartName, Box<dyn Source>>, RunError> {
         let running: Vec<_> = self.prepared.manifest.sources.iter().zip(&self.prepared.plan.sources).collect();
         let (had, has) = (self.prepared.manifest.trigger, wanted.manifest.trigger);
@@ -221,7 +223,8 @@ fn open_watermarks(committed: Option<&Committed>, wanted: &Prepared, now: Proces
     if *policy != settings.policy {
         tracing::warn!("the checkpoint was made with watermarks.policy = \"{policy}\", and goes on with it");
     }
-    // Spark knows no partitions, so there is nothing to be the same as; and one that is forgotten would hold nobody back.
+    // Spark knows no partitions, so there is nothing to be the same as; and one that is forgotten would hold nobody
+    // back.
     let by_partition =
         |part: &PartName| wanted.plan.watermarks.iter().any(|input| input.per.is_some() && input.part == *part);
     let remembered = leads.iter().filter(|(part, _)| settings.remember_leads || by_partition(part));

@@ -1,5 +1,5 @@
-//! What a start does about what the process before left unfinished: it observes the checkpoint and every sink, has it decided
-//! (`checkpoint::decide`), and sees to it that an epoch that is run again gives the same rows.
+//! What a start does about what the process before left unfinished: it observes the checkpoint and every sink, has it
+//! decided (`checkpoint::decide`), and sees to it that an epoch that is run again gives the same rows.
 
 use super::{Environment, Prepared, RunError, crash_point::CrashPoint, reconcile::place_of, tables::Tables};
 use crate::{
@@ -13,7 +13,8 @@ use crate::{
 pub struct Decisions {
     /// What becomes of what is kept for parts that the manifest has no more, or not as they were.
     pub state: Vec<StateChange>,
-    /// Whether an epoch is run again although something has changed that may give it other rows, and a sink has it already.
+    /// Whether an epoch is run again although something has changed that may give it other rows, and a sink has it
+    /// already.
     pub replay_changed: bool,
 }
 
@@ -56,8 +57,8 @@ pub(super) fn recover(
 impl InFlight {
     /// Refuses to run the epoch again where that could lose or double rows.
     ///
-    /// Where no sink has it, it may be run with what there is now: whoever mends a plugin that stopped the pipeline wants just
-    /// that. Once a sink has it, the others and the state must get what that one got.
+    /// Where no sink has it, it may be run with what there is now: whoever mends a plugin that stopped the pipeline
+    /// wants just that. Once a sink has it, the others and the state must get what that one got.
     pub(super) fn check(&self, wanted: &Prepared, tables: &Tables, decisions: &Decisions) -> Result<(), RunError> {
         let epoch = self.plan.epoch;
         self.check_sources(wanted, decisions)?;

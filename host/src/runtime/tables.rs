@@ -24,7 +24,8 @@ struct OneTable {
 }
 
 impl Tables {
-    /// Opens and reads all tables. One that cannot be read is an error now, and only a warning once there is a version of it.
+    /// Opens and reads all tables. One that cannot be read is an error now, and only a warning once there is a version
+    /// of it.
     pub(super) fn open(wanted: &Prepared) -> Result<Self, RunError> {
         let (mut tables, mut contents) = (Vec::new(), Vec::new());
         for spec in &wanted.manifest.tables {

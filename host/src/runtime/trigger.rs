@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::model::ProcessingTime;
 
-/// The start that follows an epoch which began at `began`: the next point on the grid of the interval. A batch that overran it
-/// is followed at once; ticks missed meanwhile are one, and then it is back to the grid.
+/// The start that follows an epoch which began at `began`: the next point on the grid of the interval. A batch that
+/// overran it is followed at once; ticks missed meanwhile are one, and then it is back to the grid.
 pub(super) fn next_start(began: ProcessingTime, interval: Duration) -> ProcessingTime {
     let interval = i64::try_from(interval.as_micros()).unwrap_or(i64::MAX).max(1);
     let on_grid = began.micros().div_euclid(interval) * interval;
@@ -24,7 +24,8 @@ mod tests {
         assert_eq!(next_start(seconds(0), five), seconds(5));
         assert_eq!(next_start(seconds(4), five), seconds(5));
         assert_eq!(next_start(seconds(5), five), seconds(10));
-        // Began at 12, ran until 31: 15 has passed, so the next starts at once; that one, begun at 31, is followed by 35.
+        // Began at 12, ran until 31: 15 has passed, so the next starts at once; that one, begun at 31, is followed by
+        // 35.
         assert_eq!(next_start(seconds(12), five), seconds(15));
         assert_eq!(next_start(seconds(31), five), seconds(35));
         assert_eq!(next_start(seconds(-1), five), seconds(0));

@@ -30,8 +30,9 @@ impl Watch {
         Watch { manifest_file: manifest_file.to_owned(), seen: toolchain::fingerprint(&files), files }
     }
 
-    /// Watches until the sender of `ended` is dropped. When a file changes, `prepare` makes the pipeline anew; one that is ready is
-    /// handed to the running pipeline, which swaps between two epochs, and one that is not is reported while the old one runs on.
+    /// Watches until the sender of `ended` is dropped. When a file changes, `prepare` makes the pipeline anew; one that
+    /// is ready is handed to the running pipeline, which swaps between two epochs, and one that is not is reported
+    /// while the old one runs on.
     pub fn run(
         mut self,
         control: &Control,

@@ -6,12 +6,12 @@ use std::{
     thread,
 };
 
-/// So many results for each worker may wait for an earlier one that takes longer; workers then wait too. Enough that a slow task
-/// seldom idles the others, few enough that waiting results stay small beside the work under way.
+/// So many results for each worker may wait for an earlier one that takes longer; workers then wait too. Enough that a
+/// slow task seldom idles the others, few enough that waiting results stay small beside the work under way.
 const WAITING_PER_WORKER: usize = 4;
 
-/// Runs every task on some worker and hands over the results in the order of the tasks, on the calling thread. The first
-/// failure, of work or of delivery, ends it.
+/// Runs every task on some worker and hands over the results in the order of the tasks, on the calling thread. The
+/// first failure, of work or of delivery, ends it.
 pub(super) fn run_in_order<W, T, R, E>(
     workers: &mut [W],
     tasks: Vec<T>,

@@ -13,7 +13,8 @@ use crate::model::Digest;
 
 use super::ScaffoldError;
 
-// `FILES`: path and text of every file of the SDK, its macros and the WIT package, and of a workspace manifest for them.
+// `FILES`: path and text of every file of the SDK, its macros and the WIT package, and of a workspace manifest for
+// them.
 include!(concat!(env!("OUT_DIR"), "/sdk_files.rs"));
 
 /// Which SDK a new crate depends on.

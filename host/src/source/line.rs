@@ -1,7 +1,7 @@
 //! Lines of text as rows: the one column they have, and how a line that cannot be a row is shown.
 //!
-//! A line ends with `\n` or `\r\n`, neither of which is part of it. What follows the last `\n` is a line too, unless it is
-//! nothing; its line end may be cut off within.
+//! A line ends with `\n` or `\r\n`, neither of which is part of it. What follows the last `\n` is a line too, unless it
+//! is nothing; its line end may be cut off within.
 
 use std::sync::{Arc, LazyLock};
 

@@ -9,8 +9,8 @@ use crate::{
     ports::{Range, StateChange},
 };
 
-/// Makes the changes in one transaction: state by key, how far a watermark was that the part declares, and what a source has
-/// read.
+/// Makes the changes in one transaction: state by key, how far a watermark was that the part declares, and what a
+/// source has read.
 pub(super) fn apply(transaction: &WriteTransaction, changes: &[StateChange]) -> Result<(), Failure> {
     for change in changes {
         let (from, to) = match change {

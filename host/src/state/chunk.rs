@@ -12,15 +12,17 @@ use arrow::{
 
 use super::{envelope, failure::Failure};
 
-/// How many bytes of rows go into one value at most. Small values cost the store far more each; values of 32 MB took twice as
-/// long as these for the same rows, and a load holds one of them in memory. Just below a power of two, because that
-/// is what redb's pages are.
+/// How many bytes of rows go into one value at most. Small values cost the store far more each; values of 32 MB took
+/// twice as long as these for the same rows, and a load holds one of them in memory. Just below a power of two, because
+/// that is what redb's pages are.
 pub(super) const VALUE_BYTES: usize = (8 << 20) - (64 << 10);
 
-/// About what a value has beside its rows, at most: schema, headers and padding of an Arrow IPC stream, and its place in a page.
+/// About what a value has beside its rows, at most: schema, headers and padding of an Arrow IPC stream, and its place
+/// in a page.
 const OVERHEAD: usize = 2 << 10;
 
-/// What fills no page larger than this is one value: what would be left empty of a page is less than another value would add.
+/// What fills no page larger than this is one value: what would be left empty of a page is less than another value
+/// would add.
 const SMALL_PAGE: usize = 16 << 10;
 
 /// Into how many values, about, the rows of a chunk go that has much more.
@@ -28,8 +30,9 @@ const VALUES: usize = 16;
 
 /// Hands over values that hold these rows, in order. Without rows there are no values.
 ///
-/// A value has pages of its own, a power of two of them, which must lie side by side. A chunk in one piece would leave up to half
-/// of its pages empty, and find none that are free where chunks of other sizes have come and gone, so that the file would grow.
+/// A value has pages of its own, a power of two of them, which must lie side by side. A chunk in one piece would leave
+/// up to half of its pages empty, and find none that are free where chunks of other sizes have come and gone, so that
+/// the file would grow.
 pub(super) fn encode(rows: &[RecordBatch], store: &mut dyn FnMut(&[u8]) -> Result<(), Failure>) -> Result<(), Failure> {
     let mut left: VecDeque<RecordBatch> = rows.iter().filter(|batch| batch.num_rows() > 0).cloned().collect();
     let bytes: usize = left.iter().map(data_bytes).sum::<Result<_, _>>()?;

@@ -1,5 +1,5 @@
-//! A checkpoint written anew from a read of another: value by value, each checked on the way, so that damage is found now and
-//! not when the copy is needed. The copy also has none of the free space that the original has gathered.
+//! A checkpoint written anew from a read of another: value by value, each checked on the way, so that damage is found
+//! now and not when the copy is needed. The copy also has none of the free space that the original has gathered.
 
 use std::path::Path;
 

@@ -226,8 +226,8 @@ fn expect(epoch: Epoch, next: Epoch) -> Result<(), Failure> {
     if epoch == next { Ok(()) } else { Err(Failure::OutOfOrder { epoch, next }) }
 }
 
-/// Adds a range to a source's history. A cumulative one makes the one before void, so a history of such ranges stays one
-/// row long.
+/// Adds a range to a source's history. A cumulative one makes the one before void, so a history of such ranges stays
+/// one row long.
 fn add_range(transaction: &WriteTransaction, source: &PartName, range: &Range) -> Result<(), Failure> {
     let mut ranges = transaction.open_table(tables::RANGES)?;
     let last = match ranges.range(tables::of_part(source))?.next_back() {

@@ -67,8 +67,8 @@ pub enum Standing {
 }
 
 impl Mailbox {
-    /// The mailbox of the checkpoint in this folder. What is in it was meant for an earlier process: whoever still waits asks
-    /// again.
+    /// The mailbox of the checkpoint in this folder. What is in it was meant for an earlier process: whoever still
+    /// waits asks again.
     pub fn open(dir: &Path) -> Self {
         let mailbox = Mailbox { dir: dir.to_owned() };
         for suffix in [NEW, REQUEST, TAKEN, REFUSAL] {
@@ -128,7 +128,8 @@ fn refuse(taken: &Path, reason: String) {
 }
 
 impl Asked {
-    /// Asks the process that runs on this checkpoint for a savepoint. The path is absolute: that process may be anywhere.
+    /// Asks the process that runs on this checkpoint for a savepoint. The path is absolute: that process may be
+    /// anywhere.
     pub fn post(dir: &Path, to: &Path) -> Result<Self, CheckpointError> {
         let file = put(dir, &Wish { to: to.to_owned() }, |new| new.with_extension(REQUEST));
         let file = file.map_err(|error| Failure::Io(error).at(dir))?;
@@ -214,8 +215,8 @@ mod tests {
         assert_eq!(names(&dir), 0);
     }
 
-    /// What a process that is gone has left in the folder is no request to the next one; whoever waits sees that it is gone, and
-    /// what was withdrawn is not made.
+    /// What a process that is gone has left in the folder is no request to the next one; whoever waits sees that it is
+    /// gone, and what was withdrawn is not made.
     #[test]
     fn what_was_for_another_process_is_gone() {
         let dir = TempDir::new().unwrap();

@@ -1,5 +1,5 @@
-//! A checkpoint that begins where another stands. It gets its name when the pipeline has accepted it, so a start that is refused
-//! leaves nothing behind.
+//! A checkpoint that begins where another stands. It gets its name when the pipeline has accepted it, so a start that
+//! is refused leaves nothing behind.
 
 use std::{
     io,
@@ -20,7 +20,8 @@ pub struct Unnamed {
 impl Saved {
     /// Begins a checkpoint in this folder that stands where this one does.
     ///
-    /// Which sinks have committed what is not taken over: a sink may stand where the savepoint does, or begin in a new place.
+    /// Which sinks have committed what is not taken over: a sink may stand where the savepoint does, or begin in a new
+    /// place.
     pub fn restore(&self, dir: &Path) -> Result<(RedbStore, Unnamed), CheckpointError> {
         let path = dir.join(file::NAME);
         let copying = Copying {

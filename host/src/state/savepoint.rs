@@ -1,7 +1,8 @@
 //! Savepoints: copies of a checkpoint that are kept, in a folder with a description beside the checkpoint's file.
 //!
-//! A savepoint stands between two epochs whenever it is made: it is a read of what is committed, and the pipeline runs on
-//! meanwhile. It has its name when it is complete and durable, so there is never half of one, and nothing is overwritten.
+//! A savepoint stands between two epochs whenever it is made: it is a read of what is committed, and the pipeline runs
+//! on meanwhile. It has its name when it is complete and durable, so there is never half of one, and nothing is
+//! overwritten.
 
 use std::{
     fs::{self, File},
@@ -79,8 +80,8 @@ impl Savepoints {
         to: &Path,
         is_over: &dyn Fn() -> bool,
     ) -> Result<Description, CheckpointError> {
-        // The epoch under way will be over long before the savepoint is used, and the sinks with it: its plan would only ask
-        // for input of that day.
+        // The epoch under way will be over long before the savepoint is used, and the sinks with it: its plan would
+        // only ask for input of that day.
         let copying = Copying { from: &self.path, with_plan: false, adapt: &|_| (), is_over };
         make(&shared(&self.database), &copying, pipeline, now, to)
     }

@@ -1,7 +1,8 @@
 //! How much of the disk the file takes against what stands in it, and when that is worth moving together.
 //!
-//! redb doubles the length of the file when it finds no room that is large enough in one place. What is added is a hole at
-//! first and takes nothing, but room that was used and is free again takes as much as before, however little is kept.
+//! redb doubles the length of the file when it finds no room that is large enough in one place. What is added is a hole
+//! at first and takes nothing, but room that was used and is free again takes as much as before, however little is
+//! kept.
 
 use redb::{CompactionError, Database, ReadableDatabase, ReadableTable};
 
@@ -44,8 +45,8 @@ impl Space {
         self.stored = None;
     }
 
-    /// Whether a file of this size takes half as much again as it need, and enough has changed for a compaction to be worth its
-    /// time: it moves the whole file at worst.
+    /// Whether a file of this size takes half as much again as it need, and enough has changed for a compaction to be
+    /// worth its time: it moves the whole file at worst.
     pub(super) fn is_wasted(&mut self, size: u64, database: &Database) -> Result<bool, Failure> {
         if size <= self.spare || self.turnover < size / 2 {
             return Ok(false);

@@ -174,8 +174,8 @@ fn a_new_checkpoint_is_empty() {
     assert_eq!(files, [file::NAME], "nothing temporary stays behind");
 }
 
-/// Whatever was committed is there after a clean stop, and after a crash at the very moment the call returned: a copy of
-/// the file made while the store is still open is what a crash leaves.
+/// Whatever was committed is there after a clean stop, and after a crash at the very moment the call returned: a copy
+/// of the file made while the store is still open is what a crash leaves.
 #[test]
 fn what_was_committed_survives() {
     let (dir, crash) = (TempDir::new().unwrap(), TempDir::new().unwrap());
@@ -263,7 +263,8 @@ fn large_state_is_split() {
         .unwrap();
 }
 
-/// Ranges that are not cumulative are a source's whole memory and are kept in order; of those that are, only the last says anything.
+/// Ranges that are not cumulative are a source's whole memory and are kept in order; of those that are, only the last
+/// says anything.
 #[test]
 fn history_keeps_what_a_source_needs() {
     let dir = TempDir::new().unwrap();
@@ -348,8 +349,8 @@ fn later_versions_are_refused() {
     assert!(refusal(RedbStore::open(dir.path())).contains("has format 4, and this tidemill reads format 3"));
 }
 
-/// A process that is killed while it makes a checkpoint leaves one without a name, as large as the state may be. The next one that
-/// holds the folder clears it away, and nothing else.
+/// A process that is killed while it makes a checkpoint leaves one without a name, as large as the state may be. The
+/// next one that holds the folder clears it away, and nothing else.
 #[test]
 fn what_a_killed_process_has_left_is_cleared_away() {
     let dir = TempDir::new().unwrap();
@@ -425,8 +426,8 @@ fn damaged_files_are_refused() {
     assert!(noticed.count() > 5, "of {pages} pages");
 }
 
-/// A disk that fails in mid-commit: the error says so, nothing goes on as if nothing had happened, and a new start finds
-/// the last committed epoch.
+/// A disk that fails in mid-commit: the error says so, nothing goes on as if nothing had happened, and a new start
+/// finds the last committed epoch.
 #[test]
 fn a_failing_disk_stops_the_store_until_it_is_opened_again() {
     #[derive(Debug)]

@@ -105,7 +105,8 @@ mod tests {
     use super::*;
     use crate::model::DataType;
 
-    /// A table is read once, and again when it has other content; a fault in a new version is said, and its next one read.
+    /// A table is read once, and again when it has other content; a fault in a new version is said, and its next one
+    /// read.
     #[test]
     fn a_file_is_read_when_it_has_changed() {
         let folder = TempDir::new().expect("a folder");

@@ -15,8 +15,9 @@ use super::{
     project::Project,
 };
 
-/// Settings that make a plugin small and fast; a crate's own release profile goes before them. With link-time optimisation
-/// the SDK's loops are inlined into the plugin's. Names are kept: a trap's backtrace is worth the tenth of size.
+/// Settings that make a plugin small and fast; a crate's own release profile goes before them. With link-time
+/// optimisation the SDK's loops are inlined into the plugin's. Names are kept: a trap's backtrace is worth the tenth of
+/// size.
 const RELEASE_DEFAULTS: [(&str, &str); 3] = [("lto", "true"), ("codegen-units", "1"), ("strip", "\"debuginfo\"")];
 
 /// Why a crate gave no plugin: the compiler's own words, when it has any, and a last line that names the crate.
@@ -141,14 +142,14 @@ fn target_dir(project: &Project) -> PathBuf {
     if project.target.starts_with(&project.workspace) {
         return ours;
     }
-    // In a folder shared between workspaces (CARGO_TARGET_DIR) cargo takes two crates of one name and version for the same
-    // crate, and may hand out the component of the other.
+    // In a folder shared between workspaces (CARGO_TARGET_DIR) cargo takes two crates of one name and version for the
+    // same crate, and may hand out the component of the other.
     ours.join(Digest::of(project.workspace.as_os_str().as_encoded_bytes()).short())
 }
 
-/// Adds the target where it is missing. Several builds may find that out at the same moment, in threads or in processes, but
-/// two rustups at work on one toolchain fail with a conflict; so they take turns, and to all but the first rustup says
-/// that the target is there.
+/// Adds the target where it is missing. Several builds may find that out at the same moment, in threads or in
+/// processes, but two rustups at work on one toolchain fail with a conflict; so they take turns, and to all but the
+/// first rustup says that the target is there.
 fn add_target(project: &Project, tools: &Tools, progress: &mut dyn FnMut(&str)) -> Result<(), BuildError> {
     progress(&format!("the Rust target {TARGET} is missing; adding it: rustup target add {TARGET}"));
     let mut command = tools.rustup(&project.dir);

@@ -61,9 +61,9 @@ impl Tools {
 
     /// Waits until nobody else changes what rustup has installed, and keeps others waiting until it is dropped.
     ///
-    /// The folder itself is locked, so that nothing of ours is left in it, and those who share it share the lock, whatever
-    /// else their environments say. None where it cannot be locked, as on some network file systems: then two that come at
-    /// the same moment may still get in each other's way.
+    /// The folder itself is locked, so that nothing of ours is left in it, and those who share it share the lock,
+    /// whatever else their environments say. None where it cannot be locked, as on some network file systems: then two
+    /// that come at the same moment may still get in each other's way.
     pub(super) fn lock_rustup(&self) -> Option<File> {
         let folder = File::open(&self.rustup_home).ok()?;
         folder.lock().ok()?;

@@ -80,8 +80,8 @@ mod tests {
         fs::write(path, text).unwrap();
     }
 
-    /// A change anywhere in what a plugin is made of must be seen, in a crate it leans on as much as in its own; an editor's
-    /// swap file is no change.
+    /// A change anywhere in what a plugin is made of must be seen, in a crate it leans on as much as in its own; an
+    /// editor's swap file is no change.
     #[test]
     fn a_change_is_seen_wherever_it_is() {
         let root = TempDir::new().unwrap();

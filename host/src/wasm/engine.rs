@@ -6,12 +6,13 @@ use wasmtime::{
 
 use super::guest::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ENTRIES, MAX_TABLES};
 
-/// So many memories of instances may be in use at a time. Each costs 4 GiB of address space, of which there are 128 TiB, and
-/// no memory before it is used. Enough for the 1,024 workers that a manifest may ask for, each with two plugins, or for 64
-/// with 32.
+/// So many memories of instances may be in use at a time. Each costs 4 GiB of address space, of which there are 128
+/// TiB, and no memory before it is used. Enough for the 1,024 workers that a manifest may ask for, each with two
+/// plugins, or for 64 with 32.
 const MEMORIES: u32 = 2048;
 
-/// And so many tables of functions, and modules that components are made of. What Rust builds has two tables at most, in a few modules.
+/// And so many tables of functions, and modules that components are made of. What Rust builds has two tables at most,
+/// in a few modules.
 const TABLES: u32 = 2 * MEMORIES;
 const CORE_INSTANCES: u32 = 8 * MEMORIES;
 
@@ -22,7 +23,8 @@ const MAX_PER_MODULE: u32 = 8;
 /// exported function.
 const MAX_METADATA: usize = 16 << 20;
 
-/// So much of an instance's memory stays for the next one. What a call with a batch of some thousands of rows uses fits.
+/// So much of an instance's memory stays for the next one. What a call with a batch of some thousands of rows uses
+/// fits.
 const KEPT_MEMORY: usize = 16 << 20;
 
 /// And so much of a table: all of it, for most.
@@ -61,9 +63,9 @@ fn config() -> Config {
     config
 }
 
-/// Memory is taken from a pool, because each task has a fresh instance: one whose memory was mapped anew would take a page
-/// fault for every page a task touches, which cost a task of 16,000 rows more than half of its time again. From the pool it
-/// gets pages that are there already, wiped.
+/// Memory is taken from a pool, because each task has a fresh instance: one whose memory was mapped anew would take a
+/// page fault for every page a task touches, which cost a task of 16,000 rows more than half of its time again. From
+/// the pool it gets pages that are there already, wiped.
 fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_memories(MEMORIES)

@@ -29,7 +29,8 @@ pub(super) const MAX_LINE: usize = 4096;
 /// And so many lines in one call, for the same reason: nobody reads more, and what others say would be buried.
 const MAX_LINES: u32 = 1000;
 
-/// How many lines of a guest's last words are kept: a panic has its place, its message, and often two values it compared.
+/// How many lines of a guest's last words are kept: a panic has its place, its message, and often two values it
+/// compared.
 const LAST_WORDS: usize = 4;
 
 /// The data of a guest's store.
@@ -223,8 +224,8 @@ impl outlets::Host for GuestState {
 
 /// Holds a guest to its limits, all its memories and all its tables together, and remembers what it refused.
 ///
-/// Growth that is allowed counts, even if the system then has no room for it: a guest could otherwise have growth taken back
-/// that did come about, by asking for some that cannot.
+/// Growth that is allowed counts, even if the system then has no room for it: a guest could otherwise have growth taken
+/// back that did come about, by asking for some that cannot.
 pub(super) struct MemoryLimit {
     limit: u64,
     /// What its memories have grown to.
@@ -256,8 +257,8 @@ impl MemoryLimit {
 /// Entries of all tables together: far more than any compiler emits, far less than would hurt.
 pub(super) const MAX_TABLE_ENTRIES: usize = 1 << 20;
 
-/// What one plugin may have of each. A compiler's output has one memory and two tables; a component that others were composed
-/// into has that for each of them.
+/// What one plugin may have of each. A compiler's output has one memory and two tables; a component that others were
+/// composed into has that for each of them.
 pub(super) const MAX_MEMORIES: u32 = 16;
 pub(super) const MAX_TABLES: u32 = 4 * MAX_MEMORIES;
 pub(super) const MAX_CORE_INSTANCES: u32 = 16 * MAX_MEMORIES;

@@ -74,9 +74,9 @@ impl WasmInstance {
 
     /// Sets what the following calls may know.
     ///
-    /// A used instance is given up: what it may have kept since an earlier epoch, such as where the seeds of Rust's hash tables
-    /// have got to, would be lost in a restart, and the epoch would not come out the same again. Who is not called again
-    /// costs no new one.
+    /// A used instance is given up: what it may have kept since an earlier epoch, such as where the seeds of Rust's
+    /// hash tables have got to, would be lost in a restart, and the epoch would not come out the same again. Who is not
+    /// called again costs no new one.
     pub(super) fn enter(&mut self, scope: &CallScope) {
         self.scope = Some(*scope);
         self.live = self.live.take().filter(|ready| !ready.used);

@@ -1,5 +1,5 @@
-//! A batch on its way out of a guest: vectors that become Arrow's buffers without another copy, after everything a guest
-//! could have got wrong has been checked.
+//! A batch on its way out of a guest: vectors that become Arrow's buffers without another copy, after everything a
+//! guest could have got wrong has been checked.
 
 use std::{fmt, sync::Arc};
 

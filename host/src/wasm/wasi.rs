@@ -1,5 +1,5 @@
-//! The WASI of a guest: no files, no network, no environment; clocks that stand at the batch time, random numbers from the
-//! epoch's seed, and standard streams that end in the host's log.
+//! The WASI of a guest: no files, no network, no environment; clocks that stand at the batch time, random numbers from
+//! the epoch's seed, and standard streams that end in the host's log.
 
 use std::{
     convert::Infallible,

@@ -1,7 +1,8 @@
 //! Watermarks: how far event time is complete, from the rows each input has seen.
 //!
-//! Two of them act in an epoch ([`EpochWatermarks`]): rows are judged late by the one the epoch before ran with, windows are
-//! closed by the newer one. So a row that falls between the two is counted, and its window closed, in the same epoch.
+//! Two of them act in an epoch ([`EpochWatermarks`]): rows are judged late by the one the epoch before ran with,
+//! windows are closed by the newer one. So a row that falls between the two is counted, and its window closed, in the
+//! same epoch.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 

@@ -27,8 +27,9 @@ impl Windows {
         self.size == self.slide
     }
 
-    /// The start of the pane a time lies in. Panes are the pieces into which the edges of all windows cut time: rows are
-    /// folded once for their pane, and only the results go to each of its windows ("No pane, no gain", Li et al., 2005).
+    /// The start of the pane a time lies in. Panes are the pieces into which the edges of all windows cut time: rows
+    /// are folded once for their pane, and only the results go to each of its windows ("No pane, no gain", Li et al.,
+    /// 2005).
     pub fn pane(&self, time: EventTime) -> EventTime {
         let pane = self.pane_length();
         let into = time.micros().wrapping_sub(self.offset).rem_euclid(pane);

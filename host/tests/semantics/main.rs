@@ -1,8 +1,9 @@
 //! What windows, watermarks and state make of rows, case by case: in `cases/spark` as Spark's own suites have it, in
 //! `cases/further` where Spark has no such thing; and in any pipeline, against a naive model.
 //!
-//! A case is a pipeline and the rows of one step after the other. After each step everything that can be run is run, trailing
-//! epochs without rows included, and what has come out is compared. Times are seconds since 1970, in rows and in results.
+//! A case is a pipeline and the rows of one step after the other. After each step everything that can be run is run,
+//! trailing epochs without rows included, and what has come out is compared. Times are seconds since 1970, in rows and
+//! in results.
 
 mod case;
 mod clock;
@@ -22,8 +23,8 @@ fn results_equal_those_of_spark() {
     run_all("spark", 20);
 }
 
-/// The numbers of the cases that were taken from Spark's suites, so that none gets lost. 36 is about starts of epochs, which no
-/// script can tell: it is a test of `runtime/trigger.rs`. 37 is about Kafka, which cannot be read yet.
+/// The numbers of the cases that were taken from Spark's suites, so that none gets lost. 36 is about starts of epochs,
+/// which no script can tell: it is a test of `runtime/trigger.rs`. 37 is about Kafka, which cannot be read yet.
 #[test]
 fn no_case_of_spark_is_missing() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/semantics/cases/spark");
@@ -43,9 +44,9 @@ fn what_spark_has_not_is_as_documented() {
     run_all("further", 4);
 }
 
-/// What no list of cases covers: windows, sessions, duplicates, joins, states and watermarks in every combination, with rows in any order,
-/// restarts anywhere, any number of workers, and state that does not fit into memory. Each epoch of a pipeline made at random
-/// must give what a naive model of the rules gives.
+/// What no list of cases covers: windows, sessions, duplicates, joins, states and watermarks in every combination, with
+/// rows in any order, restarts anywhere, any number of workers, and state that does not fit into memory. Each epoch of
+/// a pipeline made at random must give what a naive model of the rules gives.
 #[test]
 fn any_pipeline_gives_what_a_naive_model_gives() {
     random::run_many();

@@ -1,4 +1,5 @@
-//! Checkpoints for cases: one that loses commits on demand, as when the process ends just before one, and one without a disk.
+//! Checkpoints for cases: one that loses commits on demand, as when the process ends just before one, and one without a
+//! disk.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

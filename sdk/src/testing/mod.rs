@@ -1,7 +1,7 @@
 //! Running a plugin's functions in a plain `cargo test`, with no host and no WebAssembly.
 //!
-//! A function goes through the same columns as in a pipeline, so that what a test sees is what a pipeline gets. Functions
-//! are named as types, because they are called by what their attribute made of them:
+//! A function goes through the same columns as in a pipeline, so that what a test sees is what a pipeline gets.
+//! Functions are named as types, because they are called by what their attribute made of them:
 //!
 //! ```
 //! use tidemill_sdk::{prelude::*, testing};

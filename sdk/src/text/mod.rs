@@ -1,5 +1,5 @@
-//! Fast ways through text. They give what the standard library gives; those that look for something in it look at sixteen
-//! bytes at once.
+//! Fast ways through text. They give what the standard library gives; those that look for something in it look at
+//! sixteen bytes at once.
 
 mod case;
 mod number;

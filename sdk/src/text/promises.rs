@@ -1,9 +1,9 @@
-//! What the helpers promise: the standard library's answers. A plugin that changes its mind about what a word is, in one place
-//! of one line in a million, gives wrong counts that nobody finds: so they are compared on texts made to hit every boundary
-//! of the blocks they read in.
+//! What the helpers promise: the standard library's answers. A plugin that changes its mind about what a word is, in
+//! one place of one line in a million, gives wrong counts that nobody finds: so they are compared on texts made to hit
+//! every boundary of the blocks they read in.
 //!
-//! Where a plugin runs they are other code than in its tests, so a plugin of the end-to-end tests takes this file as it is, and
-//! makes the same comparisons inside of WebAssembly. It wants the helpers from the module around it.
+//! Where a plugin runs they are other code than in its tests, so a plugin of the end-to-end tests takes this file as it
+//! is, and makes the same comparisons inside of WebAssembly. It wants the helpers from the module around it.
 
 use super::{find, lower_ascii, parse_i64, split, words};
 

@@ -28,8 +28,8 @@ fn assert_one_error(run: &Finished, function: &str, phrase: &str) {
     assert!(!error.contains("panicked at host"), "{function}: {error}");
 }
 
-/// A function that stumbles over one row costs that row and no other. It is set aside with the reason and the module, and
-/// the pipeline runs on.
+/// A function that stumbles over one row costs that row and no other. It is set aside with the reason and the module,
+/// and the pipeline runs on.
 #[test]
 fn a_row_that_a_function_stumbles_over_is_set_aside() {
     let cases = [
@@ -59,8 +59,8 @@ fn a_row_that_a_function_stumbles_over_is_set_aside() {
     }
 }
 
-/// Input can be bad through and through. Whichever rows are refused, the others come out in their order, each with the column
-/// that was carried along with it.
+/// Input can be bad through and through. Whichever rows are refused, the others come out in their order, each with the
+/// column that was carried along with it.
 #[test]
 fn any_number_of_rows_may_be_refused() {
     let bad_lines: [(&str, &dyn Fn(usize) -> bool); 3] = [
@@ -98,7 +98,8 @@ fn a_bad_row_stops_the_pipeline_when_asked_to() {
 }
 
 /// What a function returns is checked before it is believed. A plugin that breaks its word is at fault, not a row: the
-/// epoch is not committed, those before stay, and a repaired plugin goes on where it stopped with no row lost or doubled.
+/// epoch is not committed, those before stay, and a repaired plugin goes on where it stopped with no row lost or
+/// doubled.
 #[test]
 fn what_a_function_returns_is_checked() {
     let cases = [
@@ -160,7 +161,8 @@ fn filters() {
     );
 }
 
-/// And for reducers. A row that cannot be folded is left out of its group; a fault where no row is at hand stops the run.
+/// And for reducers. A row that cannot be folded is left out of its group; a fault where no row is at hand stops the
+/// run.
 #[test]
 fn reducers() {
     let reducer = |function: &str| {
@@ -220,8 +222,8 @@ fn keyed_states() {
     }
 }
 
-/// And for batch handlers, whose effects are not known when they fail, so they always stop the run. What they write to an
-/// outlet is the host's memory: it is limited like their own.
+/// And for batch handlers, whose effects are not known when they fail, so they always stop the run. What they write to
+/// an outlet is the host's memory: it is limited like their own.
 #[test]
 fn batch_handlers() {
     let cases = [
@@ -241,7 +243,8 @@ fn batch_handlers() {
     }
 }
 
-/// A sleeping plugin would hold up the epoch where no deadline can reach: its clock stands still, so sleep is over at once.
+/// A sleeping plugin would hold up the epoch where no deadline can reach: its clock stands still, so sleep is over at
+/// once.
 #[test]
 fn sleep_takes_no_time() {
     let folder = transform("sleeps");
@@ -264,8 +267,8 @@ fn a_function_sees_nothing_of_the_machine() {
     assert_eq!(row["out"], json!(format!("found [] at {micros}, told {micros}")));
 }
 
-/// An epoch that is run again must give the same rows, or exactly-once is not. So the random numbers of a function, and the
-/// order of Rust's hash tables, which comes from them, are those of the epoch.
+/// An epoch that is run again must give the same rows, or exactly-once is not. So the random numbers of a function, and
+/// the order of Rust's hash tables, which comes from them, are those of the epoch.
 #[test]
 fn chance_is_the_same_when_an_epoch_is_run_again() {
     let folder = misbehaving(
@@ -292,8 +295,8 @@ fn chance_is_the_same_when_an_epoch_is_run_again() {
     assert_eq!(first.iter().collect::<std::collections::BTreeSet<_>>().len(), 5, "chance it is: {first:?}");
 }
 
-/// Which worker gets which file is chance as well, and must not show: the epoch is run by four workers, fails after they are
-/// done, and is run again by one.
+/// Which worker gets which file is chance as well, and must not show: the epoch is run by four workers, fails after
+/// they are done, and is run again by one.
 #[test]
 fn chance_does_not_depend_on_the_workers() {
     let folder = misbehaving(

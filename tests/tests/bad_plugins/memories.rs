@@ -1,5 +1,5 @@
-//! Plugins of more than one memory or table. Compilers make one, but others can be composed into a component, or written by
-//! hand to get around the limits.
+//! Plugins of more than one memory or table. Compilers make one, but others can be composed into a component, or
+//! written by hand to get around the limits.
 
 use std::iter;
 
@@ -10,8 +10,8 @@ use super::{
 
 const MIB: u32 = 16;
 
-/// `limits.memory` is what an instance may have, and not what each of its memories may: a plugin would otherwise help itself to
-/// as many times the limit as it has memories, when it starts or in a call.
+/// `limits.memory` is what an instance may have, and not what each of its memories may: a plugin would otherwise help
+/// itself to as many times the limit as it has memories, when it starts or in a call.
 #[test]
 fn all_memories_together_have_the_limit() {
     // 1 MiB and two more memories: of 10 MiB, then of 20 MiB each.
@@ -41,7 +41,8 @@ fn all_tables_together_have_a_limit() {
     assert!(refused.stderr().contains("does not start: table minimum size of 600000"), "{}", refused.stderr());
 }
 
-/// The pool of memories is everybody's, so one plugin may not have them all. It is no damaged file, and the error does not say so.
+/// The pool of memories is everybody's, so one plugin may not have them all. It is no damaged file, and the error does
+/// not say so.
 #[test]
 fn a_plugin_of_many_memories_is_refused() {
     let repeat = |text: &str, times| iter::repeat_n(text, times).collect::<String>();

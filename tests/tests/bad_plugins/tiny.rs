@@ -83,7 +83,8 @@ pub(super) fn component(version: &str, describe: Describe) -> Vec<u8> {
     encoded(&module(version, describe))
 }
 
-/// The component with two more memories of so many pages of 64 KiB. In each call both grow by as many again, or it traps.
+/// The component with two more memories of so many pages of 64 KiB. In each call both grow by as many again, or it
+/// traps.
 pub(super) fn of_three_memories(pages: u32) -> Vec<u8> {
     let memories = format!("(memory $second {pages}) (memory $third {pages})");
     let grow = ["second", "third"].map(|memory| {

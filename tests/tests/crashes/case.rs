@@ -152,7 +152,8 @@ impl Case {
         Ok(self.outcome(folder)?.with("what the console shows", shown.join("\n")))
     }
 
-    /// What has come of the files so far: what the sinks hold, and the state. Parts that were renamed have their old names.
+    /// What has come of the files so far: what the sinks hold, and the state. Parts that were renamed have their old
+    /// names.
     fn outcome(&self, folder: &Folder) -> Result<Output, String> {
         let state = self.renames().fold(state(folder)?, |state, (name, renamed)| state.replace(&renamed, name));
         Ok(Output::of(folder).with("the state", state))
@@ -164,7 +165,8 @@ fn state(folder: &Folder) -> Result<String, String> {
     run(&mut folder.command(["verify", "pipeline.toml"]), None)?;
     let (_, stdout) = run(&mut folder.command(["state", "pipeline.toml", "--format", "json"]), None)?;
     let mut state: Value = serde_json::from_str(&stdout).map_err(|error| format!("{error}: {stdout}"))?;
-    // When an epoch ran and where the checkpoint is are their own affair, and rows lie in the order in which they came to be there.
+    // When an epoch ran and where the checkpoint is are their own affair, and rows lie in the order in which they came
+    // to be there.
     state["batch_time"].take();
     state["checkpoint"].take();
     for stage in state["stages"].as_array_mut().into_iter().flatten() {

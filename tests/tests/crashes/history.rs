@@ -1,4 +1,5 @@
-//! One history of a case: killed, started and killed again, until it has come to its end or has been killed often enough.
+//! One history of a case: killed, started and killed again, until it has come to its end or has been killed often
+//! enough.
 
 use std::{
     fmt::{self, Write as _},
@@ -27,8 +28,8 @@ const ON_THE_WAY: [Point; 7] = [
     Point::Acknowledged,
 ];
 
-/// So many kills of a case are at points before any is at a random instant, so that even a few kills of each case meet all of
-/// them.
+/// So many kills of a case are at points before any is at a random instant, so that even a few kills of each case meet
+/// all of them.
 const NAMED_FIRST: u64 = 3;
 
 /// What a case has gone through.
@@ -92,7 +93,8 @@ pub(crate) struct Killer<'a> {
 }
 
 impl Killer<'_> {
-    /// Goes through one history, and compares what comes out with what should. An error says all that is needed to see it again.
+    /// Goes through one history, and compares what comes out with what should. An error says all that is needed to see
+    /// it again.
     pub(crate) fn go_through(&mut self) -> Result<(), String> {
         let folder = self.case.folder();
         let mut kills = Vec::new();
@@ -184,9 +186,9 @@ impl Killer<'_> {
         }
     }
 
-    /// A start with any number of workers. When it is going to be killed at a point, it may as well run for ever: by the
-    /// clock, where no epoch is planned with the commit before, and after that commit the next start has nothing but what was
-    /// committed; or as soon as there are rows.
+    /// A start with any number of workers. When it is going to be killed at a point, it may as well run for ever: by
+    /// the clock, where no epoch is planned with the commit before, and after that commit the next start has nothing
+    /// but what was committed; or as soon as there are rows.
     fn command(&mut self, folder: &Folder, kill: Option<Kill>) -> Command {
         let workers = (1 + self.dice.below(3)).to_string();
         let mut command = folder.command(["run", "pipeline.toml", "--workers", &workers]);
@@ -201,8 +203,9 @@ impl Killer<'_> {
         command
     }
 
-    /// Where to kill next; nowhere when the end is near. First in the middle and after a commit, where a start needs all that
-    /// there is in a checkpoint; then, of the points that are sure to come, the first of those that had the fewest kills.
+    /// Where to kill next; nowhere when the end is near. First in the middle and after a commit, where a start needs
+    /// all that there is in a checkpoint; then, of the points that are sure to come, the first of those that had the
+    /// fewest kills.
     fn choose(&mut self, next: Next, ahead: u64) -> Option<Kill> {
         if self.tally.kills == 0 {
             return Some(Kill::At(Point::StateCommitted, self.reference.epochs / 2));

@@ -88,8 +88,8 @@ pub(crate) enum End {
     Killed,
 }
 
-/// Runs a process to its end or until it is killed. Returns how it ended and what it wrote to standard output; an error is what
-/// it said if it ended in another way.
+/// Runs a process to its end or until it is killed. Returns how it ended and what it wrote to standard output; an error
+/// is what it said if it ended in another way.
 pub(crate) fn run(command: &mut Command, kill: Option<Kill>) -> Result<(End, String), String> {
     command.env_remove(VARIABLE).stdout(Stdio::piped()).stderr(Stdio::piped());
     let instant = match kill {

@@ -1,11 +1,11 @@
 //! Exactly once, through SIGKILL at every point of an epoch and at random instants, during recovery too.
 //!
-//! A case is a folder in `cases`: a pipeline, and what is said of its input. Files come one an epoch, so epochs are the same in
-//! every run, and nothing in the output depends on the clock. A run that nothing disturbs is the reference; others are
-//! killed, started and killed again until they have come to the end, with another number of workers each time; on the way they may
-//! move to a checkpoint that begins with a savepoint, or get parts with other names. Then everything
-//! in the folders of the sinks must be the same, byte for byte, and the state row by row; and so it must be after one more file,
-//! with which all that is open is closed.
+//! A case is a folder in `cases`: a pipeline, and what is said of its input. Files come one an epoch, so epochs are the
+//! same in every run, and nothing in the output depends on the clock. A run that nothing disturbs is the reference;
+//! others are killed, started and killed again until they have come to the end, with another number of workers each
+//! time; on the way they may move to a checkpoint that begins with a savepoint, or get parts with other names. Then
+//! everything in the folders of the sinks must be the same, byte for byte, and the state row by row; and so it must be
+//! after one more file, with which all that is open is closed.
 //!
 //! `TIDEMILL_CRASHES=1000` makes it 1,000 kills, `TIDEMILL_CRASH_SEED` other ones.
 

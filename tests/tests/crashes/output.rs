@@ -1,4 +1,5 @@
-//! What comes of a case, to be compared byte for byte: everything in the folders of its sinks, and what is noted beside it.
+//! What comes of a case, to be compared byte for byte: everything in the folders of its sinks, and what is noted beside
+//! it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +9,8 @@ use std::{
 
 use tidemill_tests::Folder;
 
-/// Files by their path in `out`: parts, manifests, locks, and whatever should not be there. Notes by a name without a folder.
+/// Files by their path in `out`: parts, manifests, locks, and whatever should not be there. Notes by a name without a
+/// folder.
 #[derive(PartialEq)]
 pub(crate) struct Output(BTreeMap<String, Vec<u8>>);
 

@@ -5,8 +5,8 @@ use crate::{
     table::quoted,
 };
 
-/// Both pipelines show their result in their first lines, where people read it who learn what a watermark does. It comes out in
-/// the second batch, because the first has only moved the watermark.
+/// Both pipelines show their result in their first lines, where people read it who learn what a watermark does. It
+/// comes out in the second batch, because the first has only moved the watermark.
 #[test]
 fn what_is_over_comes_out_as_shown() {
     for pipeline in ["sensor-windows/pipeline.toml", "user-visits/pipeline.toml"] {

@@ -29,7 +29,8 @@ fn errors_are_counted_and_bad_lines_are_kept() {
     assert!(letters.iter().any(|letter| letter["error"].as_str().unwrap().contains("`NOTICE` is not a level")));
 }
 
-/// Bytes that are not text are refused by the source, before any plugin sees them, and are kept like any other bad line.
+/// Bytes that are not text are refused by the source, before any plugin sees them, and are kept like any other bad
+/// line.
 #[test]
 fn bytes_that_are_not_text_are_kept_too() {
     let example = Example::new("log-errors/pipeline.toml")

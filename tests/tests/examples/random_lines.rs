@@ -28,8 +28,8 @@ fn a_part_of_the_lines_is_drawn() {
     assert!((1..sum(&all)).contains(&sum(&some)), "{some:?}");
 }
 
-/// Its words have gone out when the process dies, and the epoch is not committed: the next run must draw the same lines, or what
-/// is counted is not what was shown.
+/// Its words have gone out when the process dies, and the epoch is not committed: the next run must draw the same
+/// lines, or what is counted is not what was shown.
 #[test]
 fn an_epoch_that_is_run_again_draws_the_same_lines() {
     let example = example();

@@ -32,7 +32,8 @@ impl Table {
     }
 }
 
-/// The rows of the first table that a text shows, as people quote it: indented, or in a comment. In an order of their own.
+/// The rows of the first table that a text shows, as people quote it: indented, or in a comment. In an order of their
+/// own.
 pub(crate) fn quoted(text: &str) -> Vec<BTreeMap<String, String>> {
     let lines = text.lines().map(|line| line.trim_start_matches('#').trim());
     let table = lines.skip_while(|line| !line.starts_with("+-")).take_while(|line| line.starts_with(['+', '|']));

@@ -108,8 +108,8 @@ fn files_are_counted_one_by_one_the_newest_first() {
     assert_eq!(counts(&example.run()), [0, 1, 2].into_iter().zip(expected).collect::<Vec<_>>());
 }
 
-/// What a sink has stored can be read by other programs: a file a batch, and together every word of every book. A second
-/// run stores nothing again.
+/// What a sink has stored can be read by other programs: a file a batch, and together every word of every book. A
+/// second run stores nothing again.
 #[test]
 fn each_batch_is_stored_in_a_file_of_its_own() {
     let example = Example::new("word-count/stored.toml").set_path("sinks.out.path", "counts");

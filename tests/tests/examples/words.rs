@@ -1,5 +1,5 @@
-//! `stop-words`, `word-lengths`, `longest-word` and `recent-words`: a filter with a config, statistics of each batch, and
-//! reducers, one of them with an inverse.
+//! `stop-words`, `word-lengths`, `longest-word` and `recent-words`: a filter with a config, statistics of each batch,
+//! and reducers, one of them with an inverse.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -73,8 +73,8 @@ fn the_longest_word_of_each_letter_is_found() {
     assert_eq!(found, expected);
 }
 
-/// What leaves the window is taken out of the sums by the inverse: they are those of two batches however many have gone by, and
-/// a word that has not come for two batches is forgotten.
+/// What leaves the window is taken out of the sums by the inverse: they are those of two batches however many have gone
+/// by, and a word that has not come for two batches is forgotten.
 #[test]
 fn only_the_last_two_batches_count() {
     let example = Example::new("recent-words/pipeline.toml")

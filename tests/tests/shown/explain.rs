@@ -1,4 +1,5 @@
-//! `tidemill explain` on a pipeline with a union that two transforms read, windows, a handler with two outlets, and a join.
+//! `tidemill explain` on a pipeline with a union that two transforms read, windows, a handler with two outlets, and a
+//! join.
 
 use std::{collections::BTreeSet, fs};
 
@@ -21,7 +22,8 @@ fn the_tree_of_a_plan() {
     assert_golden("explain.txt", &explain(&[]));
 }
 
-/// Programs follow `inputs` from part to part: each names a part that came before, or an outlet of one, whose columns are there.
+/// Programs follow `inputs` from part to part: each names a part that came before, or an outlet of one, whose columns
+/// are there.
 #[test]
 fn the_plan_for_programs() {
     let plan: Value = serde_json::from_str(&explain(&["--format", "json"])).expect("it is JSON");

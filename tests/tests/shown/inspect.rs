@@ -28,8 +28,8 @@ fn assert_imports<'a>(imports: impl Iterator<Item = &'a str>) {
     assert!(!others.is_empty() && others.iter().all(|import| import.starts_with("wasi:")), "{others:?}");
 }
 
-/// Everything one wants to know of a file somebody has handed over: what it can do, with which columns and settings, what it can
-/// reach, and which file it is.
+/// Everything one wants to know of a file somebody has handed over: what it can do, with which columns and settings,
+/// what it can reach, and which file it is.
 #[test]
 fn a_plugin_for_people() {
     let file = plugin("behaving");

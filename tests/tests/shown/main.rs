@@ -1,7 +1,8 @@
-//! What `inspect` shows of a plugin and `explain` of a pipeline: as text, where people look for a name or a type, and as JSON,
-//! which programs read.
+//! What `inspect` shows of a plugin and `explain` of a pipeline: as text, where people look for a name or a type, and
+//! as JSON, which programs read.
 //!
-//! The whole of each is kept beside this file. `TIDEMILL_BLESS=1 cargo test` writes them anew, to be read before they are kept.
+//! The whole of each is kept beside this file. `TIDEMILL_BLESS=1 cargo test` writes them anew, to be read before they
+//! are kept.
 
 mod explain;
 mod inspect;

@@ -45,8 +45,8 @@ Example:
 
 /// Run a pipeline in the foreground
 ///
-/// Builds and loads its plugins, checks that everything fits, and runs it from where its checkpoint stands until its trigger
-/// says it is enough or it is stopped.
+/// Builds and loads its plugins, checks that everything fits, and runs it from where its checkpoint stands until its
+/// trigger says it is enough or it is stopped.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Run {
@@ -201,8 +201,8 @@ fn is_console(sink: &SinkSpec) -> bool {
     matches!(sink.connector, SinkConnector::Console(_))
 }
 
-/// A console sink that finds standard output closed is a pipeline's error like any other, but `tidemill run ... | head` has
-/// done what it should.
+/// A console sink that finds standard output closed is a pipeline's error like any other, but `tidemill run ... | head`
+/// has done what it should.
 fn failure(error: RunError, manifest: &Manifest) -> Failure {
     match &error {
         RunError::Sink { part, .. }

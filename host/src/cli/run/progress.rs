@@ -36,7 +36,8 @@ pub(super) enum Show {
 }
 
 impl Show {
-    /// What `auto` stands for here. The tables of a console sink are progress enough, and a line would get between them.
+    /// What `auto` stands for here. The tables of a console sink are progress enough, and a line would get between
+    /// them.
     pub(super) fn settle(self, prints: bool) -> Self {
         match self {
             Show::Auto if screen::is_terminal() && !(prints && io::stdout().is_terminal()) => Show::Line,

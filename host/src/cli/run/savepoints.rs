@@ -22,8 +22,8 @@ use crate::{
 /// How often requests are looked for: soon enough for somebody who waits, seldom enough to cost nothing.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Requests are taken until this is dropped. One under way is given up then: whoever asked finds the checkpoint free, and
-/// makes the savepoint itself.
+/// Requests are taken until this is dropped. One under way is given up then: whoever asked finds the checkpoint free,
+/// and makes the savepoint itself.
 pub(super) struct Serving {
     ended: Option<Sender<()>>,
     is_over: Arc<AtomicBool>,
@@ -58,7 +58,8 @@ impl Drop for Serving {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
         drop(self.ended.take());
-        // It holds the checkpoint, which must be free when this process is done with it. A panic of its own has been shown.
+        // It holds the checkpoint, which must be free when this process is done with it. A panic of its own has been
+        // shown.
         self.thread.take().into_iter().for_each(|thread| drop(thread.join()));
     }
 }

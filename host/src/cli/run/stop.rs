@@ -18,7 +18,8 @@ use crate::{
 /// What a shell reports of a process that SIGINT has ended.
 const INTERRUPTED: i32 = 130;
 
-/// The first Ctrl-C (or SIGTERM, or a terminal that closes) stops the pipeline between two epochs; the second leaves at once.
+/// The first Ctrl-C (or SIGTERM, or a terminal that closes) stops the pipeline between two epochs; the second leaves at
+/// once.
 pub(super) fn on_signal(control: &Arc<Control>) -> Result<(), Failure> {
     let control = Arc::clone(control);
     let mut asked = false;

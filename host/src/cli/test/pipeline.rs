@@ -1,5 +1,5 @@
-//! The pipeline that calls a function once: standard input as a file of JSON lines, the function, a folder for each way out and
-//! one for rows that were refused.
+//! The pipeline that calls a function once: standard input as a file of JSON lines, the function, a folder for each way
+//! out and one for rows that were refused.
 
 use std::{
     ops::Range as Span,

@@ -48,9 +48,9 @@ impl Bound {
         to < last || (to == last && !self.strict)
     }
 
-    /// How far the watermark must be past a time before nothing within the bound can come any more. A bound that is not strict
-    /// still belongs to it, so that is just after the bound; Spark reckons in milliseconds here, and whether an epoch sooner or
-    /// later must be the same.
+    /// How far the watermark must be past a time before nothing within the bound can come any more. A bound that is not
+    /// strict still belongs to it, so that is just after the bound; Spark reckons in milliseconds here, and whether an
+    /// epoch sooner or later must be the same.
     pub fn wait(self) -> Duration {
         match self.strict {
             true => self.distance,

@@ -35,7 +35,8 @@ pub enum BadRows {
 pub struct WatermarkSettings {
     /// Which input decides. Once a checkpoint knows it, it stays.
     pub policy: Policy,
-    /// Whether a restart remembers how far each input was. Spark's does not: it starts from the watermark they made together.
+    /// Whether a restart remembers how far each input was. Spark's does not: it starts from the watermark they made
+    /// together.
     pub remember_leads: bool,
 }
 

@@ -1,8 +1,8 @@
-//! Aggregations over the last batches: for each key a state for each batch, and with an inverse function a state of them all,
-//! from which those that leave are taken out.
+//! Aggregations over the last batches: for each key a state for each batch, and with an inverse function a state of
+//! them all, from which those that leave are taken out.
 //!
-//! The inverse is that of DStreams' reduceByKeyAndWindow: a key whose value has come to nothing stays until the manifest's
-//! condition says otherwise.
+//! The inverse is that of DStreams' reduceByKeyAndWindow: a key whose value has come to nothing stays until the
+//! manifest's condition says otherwise.
 
 use std::{ops::Range, sync::Arc};
 

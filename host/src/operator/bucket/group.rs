@@ -111,8 +111,9 @@ impl GroupBucket {
             }
             groups_of.push(groups);
         }
-        // Accumulators take it that each group they are told of has had a value, unless this very merge says otherwise. So
-        // what was known goes in first, new groups are numbered as they come, and no merge is told of groups to come.
+        // Accumulators take it that each group they are told of has had a value, unless this very merge says otherwise.
+        // So what was known goes in first, new groups are numbered as they come, and no merge is told of groups to
+        // come.
         let mut told = held.len();
         let touched = [held, new].concat();
         touched.iter().zip(1..).for_each(|(&group, place)| self.slots[group].place = place);

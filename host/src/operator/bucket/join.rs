@@ -1,4 +1,5 @@
-//! A join of two streams: the rows of each side by key, kept for as long as a row of the other side may still match them.
+//! A join of two streams: the rows of each side by key, kept for as long as a row of the other side may still match
+//! them.
 
 use std::sync::Arc;
 
@@ -293,8 +294,8 @@ impl Bucket for JoinBucket {
         let mut next = work.epoch.number() as i64 * ROWS_PER_EPOCH;
         let mut new: [Vec<u32>; 2] = [Vec::new(), Vec::new()];
         let mut newly_matched = Vec::new();
-        // New rows of the left meet what is known of the right; new ones of the right then meet all of the left. So each pair
-        // comes out once.
+        // New rows of the left meet what is known of the right; new ones of the right then meet all of the left. So
+        // each pair comes out once.
         for (side, input) in [(0, work.input), (1, work.right)] {
             for rows in input {
                 let (slots, others) = self.take_in(side, rows, next)?;

@@ -59,8 +59,8 @@ pub(super) struct Done {
 
 /// The state of one bucket.
 ///
-/// Laws: `restore` of all rows that `run` reported, oldest first, makes a bucket that answers like this one; and what `run`
-/// answers depends on what was stored and what comes in, never on the way the state came to be.
+/// Laws: `restore` of all rows that `run` reported, oldest first, makes a bucket that answers like this one; and what
+/// `run` answers depends on what was stored and what comes in, never on the way the state came to be.
 pub(super) trait Bucket: Send {
     /// Carries on under another version of the stage, of the same layout.
     fn adopt(&mut self, barrier: &Barrier);

@@ -1,5 +1,5 @@
-//! Sessions: for each key the spans of event time in which its rows follow each other closely, each with a state. Spans that
-//! touch become one.
+//! Sessions: for each key the spans of event time in which its rows follow each other closely, each with a state. Spans
+//! that touch become one.
 
 use std::sync::Arc;
 
@@ -177,8 +177,8 @@ impl SessionBucket {
         Ok(batch(&self.group.schema, columns, slots.len())?)
     }
 
-    /// The sessions that come out in mode append: those that have just come to their end, and those that are over already
-    /// and have changed once more.
+    /// The sessions that come out in mode append: those that have just come to their end, and those that are over
+    /// already and have changed once more.
     fn ended(&self, late: Watermark, closed: Watermark, touched: &[u32]) -> Vec<u32> {
         let mut ended: Vec<u32> = self.closings.between(late, closed).map(|slot| slot as u32).collect();
         let is_over = |slot: &u32| late.covers(EventTime::from_micros(self.sessions.part(*slot).note));

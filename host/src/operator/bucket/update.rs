@@ -25,8 +25,8 @@ use crate::{
     ports::{CallError, GroupTimer, KeyedOutcome, KeyedWork, Timer},
 };
 
-/// A call is for at most so many keys: enough that calls cost nothing beside their work, few enough that the states which cross
-/// the boundary stay far below a plugin's memory.
+/// A call is for at most so many keys: enough that calls cost nothing beside their work, few enough that the states
+/// which cross the boundary stay far below a plugin's memory.
 const KEYS_PER_CALL: usize = 4096;
 
 /// The states of one bucket.
@@ -281,8 +281,8 @@ impl UpdateBucket {
                 CallError::Row { row, message } if row < piece.rows.len() => {
                     let (_, row) = piece.rows.remove(row);
                     calls.set_aside(&call, &brought.rows, row as usize, message)?;
-                    // One that refuses a row may refuse the next; called with all of them each time, many would cost their
-                    // square.
+                    // One that refuses a row may refuse the next; called with all of them each time, many would cost
+                    // their square.
                     piece.halve_into(&mut todo);
                 }
                 CallError::Contract(_) => return Err(error.into()),
@@ -449,8 +449,8 @@ impl Bucket for UpdateBucket {
             done.results.push((None, outcome.rows));
         };
         self.call_all(calls, work, &brought, in_order, &mut took)?;
-        // A timer that was set for a time that is over already is heard in the same epoch, as in Spark; one that is then set again
-        // waits for the next, or a function could hold an epoch up for ever.
+        // A timer that was set for a time that is over already is heard in the same epoch, as in Spark; one that is
+        // then set again waits for the next, or a function could hold an epoch up for ever.
         let mut due = self.take_due(work.watermarks.closed, work.now);
         due.retain(|&key, _| self.kept(key).state.is_some());
         if !due.is_empty() {

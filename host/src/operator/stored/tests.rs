@@ -40,8 +40,8 @@ fn shown(key: &str, buckets: &[Vec<RecordBatch>], most: usize) -> (u64, Vec<Stri
     (keys, table.lines().filter(|line| line.starts_with('|')).map(line).collect())
 }
 
-/// A later row replaces an earlier one, one that is gone is gone until it comes again, and the order is that of the keys in
-/// whichever bucket they are.
+/// A later row replaces an earlier one, one that is gone is gone until it comes again, and the order is that of the
+/// keys in whichever bucket they are.
 #[test]
 fn later_rows_replace_earlier_ones() {
     let words = |words: &[&str], counts: &[i64], gone: &[bool]| {

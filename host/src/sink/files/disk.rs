@@ -100,7 +100,8 @@ impl DiskFile for File {
     }
 }
 
-/// The same as a rename in two steps. A crash between them leaves the temporary name too, which is a leftover like any other.
+/// The same as a rename in two steps. A crash between them leaves the temporary name too, which is a leftover like any
+/// other.
 pub(super) fn link_no_replace(from: &Path, to: &Path) -> io::Result<()> {
     fs::hard_link(from, to)?;
     fs::remove_file(from)

@@ -163,8 +163,8 @@ impl Folder {
                 self.disk.remove(&self.path.join(name))?;
             }
         }
-        // Not only for what is gone: a run that was killed may have left a manifest in place that is not durable. Whoever
-        // hears of its epoch now builds on it, so a power loss must not take it back later.
+        // Not only for what is gone: a run that was killed may have left a manifest in place that is not durable.
+        // Whoever hears of its epoch now builds on it, so a power loss must not take it back later.
         self.disk.sync_folder(&notes)?;
         self.disk.sync_folder(&self.path)
     }
@@ -203,8 +203,8 @@ fn epoch_of_manifest(name: &str) -> Option<Epoch> {
     Some(Epoch::new(name.strip_suffix(".json")?.parse().ok()?))
 }
 
-/// A run that was killed leaves parts of one epoch that was not committed. Parts of several have lost their manifests: to take
-/// them for leftovers would be to delete what was committed.
+/// A run that was killed leaves parts of one epoch that was not committed. Parts of several have lost their manifests:
+/// to take them for leftovers would be to delete what was committed.
 fn refuse_parts_of_lost_manifests(disk: &dyn Disk, path: &Path, committed: Option<Epoch>) -> Result<(), SinkError> {
     let names = disk.names(path).map_err(|error| failed("list", path, &error))?;
     let later: BTreeSet<Epoch> =

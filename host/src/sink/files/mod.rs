@@ -1,10 +1,11 @@
 //! `type = "files"`: exactly-once output into a folder.
 //!
-//! An epoch's rows are written under temporary names in `_tidemill`, made durable, and renamed to `part-EPOCH-PIECE.EXT`
-//! in the folder. Then `_tidemill/EPOCH.json`, which lists them, is renamed into place: that rename is the commit.
-//! Whatever stands in the folder for a later epoch than the last one with such a file was never committed, and is
-//! cleared away by the next start. So the last of these files is all that recovery needs, and all a reader who must not
-//! see uncommitted parts needs; some earlier ones are kept for people, and no more, because a pipeline has no end.
+//! An epoch's rows are written under temporary names in `_tidemill`, made durable, and renamed to
+//! `part-EPOCH-PIECE.EXT` in the folder. Then `_tidemill/EPOCH.json`, which lists them, is renamed into place: that
+//! rename is the commit. Whatever stands in the folder for a later epoch than the last one with such a file was never
+//! committed, and is cleared away by the next start. So the last of these files is all that recovery needs, and all a
+//! reader who must not see uncommitted parts needs; some earlier ones are kept for people, and no more, because a
+//! pipeline has no end.
 
 mod disk;
 mod encode;

@@ -66,8 +66,8 @@ fn at(epoch: u64) -> Marker {
     Marker::At(Epoch::new(epoch))
 }
 
-/// Rows of an epoch become files with names that say so, and the manifest says which; an epoch without rows has a manifest
-/// and nothing else. Until the commit, a reader sees nothing.
+/// Rows of an epoch become files with names that say so, and the manifest says which; an epoch without rows has a
+/// manifest and nothing else. Until the commit, a reader sees nothing.
 #[test]
 fn an_epoch_becomes_files_and_a_manifest() {
     let folder = temporary();
@@ -127,8 +127,9 @@ fn formats() {
     }
 }
 
-/// The states a crash can leave behind, in the order of the protocol, made by hand from what the epoch would have written:
-/// recovery tells whether the commit happened, clears away what did not count, and the epoch, run again, gives the same.
+/// The states a crash can leave behind, in the order of the protocol, made by hand from what the epoch would have
+/// written: recovery tells whether the commit happened, clears away what did not count, and the epoch, run again, gives
+/// the same.
 #[test]
 fn a_crash_at_every_step() {
     let batches = [words(&["new"])];
@@ -196,7 +197,8 @@ fn a_crash_at_every_step() {
     }
 }
 
-/// An epoch that is given up leaves nothing, before its commit and after one that failed half-way; then it can be written.
+/// An epoch that is given up leaves nothing, before its commit and after one that failed half-way; then it can be
+/// written.
 #[test]
 fn abort_leaves_nothing() {
     let folder = temporary();
@@ -271,8 +273,8 @@ fn a_folder_has_one_writer() {
     assert_eq!(tree(folder.path()), ["part-00007-0.csv"]);
 }
 
-/// Parts without the manifests that say they are committed are not taken for leftovers of a run that was killed, which are of one
-/// epoch: that would be to delete them.
+/// Parts without the manifests that say they are committed are not taken for leftovers of a run that was killed, which
+/// are of one epoch: that would be to delete them.
 #[test]
 fn parts_that_have_lost_their_manifests_are_kept() {
     let folder = temporary();

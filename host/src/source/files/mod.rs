@@ -89,8 +89,8 @@ impl Files {
     }
 
     /// Takes waiting files until the limits are reached. What is recorded of a file is what it is now, not what it was
-    /// when it was listed; one that has vanished meanwhile was never planned and is passed over. One that cannot be read is an
-    /// error only when there is no other; the next listing finds it again.
+    /// when it was listed; one that has vanished meanwhile was never planned and is passed over. One that cannot be
+    /// read is an error only when there is no other; the next listing finds it again.
     fn take(&mut self) -> Result<Vec<PlannedFile>, SourceError> {
         let max_files = self.settings.max_files_per_trigger.unwrap_or(usize::MAX);
         let max_bytes = self.settings.max_bytes_per_trigger.unwrap_or(u64::MAX);

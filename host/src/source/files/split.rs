@@ -17,9 +17,10 @@ use super::{
     text,
 };
 
-/// About how large a piece is, whatever the number of workers: large enough that opening a file and finding the first line
-/// cost nothing, small enough that a few files keep all workers busy. A file is cut into pieces of one size, of up to half as much
-/// again: a small rest would be a task of its own, with a plugin instance and partial results that are merged.
+/// About how large a piece is, whatever the number of workers: large enough that opening a file and finding the first
+/// line cost nothing, small enough that a few files keep all workers busy. A file is cut into pieces of one size, of up
+/// to half as much again: a small rest would be a task of its own, with a plugin instance and partial results that are
+/// merged.
 const PIECE_BYTES: u64 = 8 << 20;
 
 /// How lines become rows.

@@ -66,8 +66,8 @@ fn fatal(result: Result<Collected, SourceError>) -> String {
     }
 }
 
-/// By modification time, then by path; hidden files and folders are not read; a file that comes later is read later, and
-/// none twice.
+/// By modification time, then by path; hidden files and folders are not read; a file that comes later is read later,
+/// and none twice.
 #[test]
 fn files_are_read_once_in_order() {
     let folder = folder();
@@ -119,8 +119,8 @@ fn limits_bound_an_epoch() {
     assert_eq!(epoch(&mut source), None);
 }
 
-/// Ages are relative to the newest file seen, not to the clock: the first listing takes all, later old ones are ignored.
-/// With the newest first and a limit nothing is too old, as in Spark, or most files would never be read.
+/// Ages are relative to the newest file seen, not to the clock: the first listing takes all, later old ones are
+/// ignored. With the newest first and a limit nothing is too old, as in Spark, or most files would never be read.
 #[test]
 fn old_files_are_ignored_once_newer_ones_were_seen() {
     let folder = folder();
@@ -138,8 +138,8 @@ fn old_files_are_ignored_once_newer_ones_were_seen() {
     assert_eq!(epoch(&mut source).unwrap(), ["old"]);
 }
 
-/// The checkpoint rules: files of committed epochs are not read again, those of a planned one exactly as planned, also when
-/// the folder was listed before the plan was read.
+/// The checkpoint rules: files of committed epochs are not read again, those of a planned one exactly as planned, also
+/// when the folder was listed before the plan was read.
 #[test]
 fn a_restart_goes_on_where_the_checkpoint_stands() {
     let folder = folder();
@@ -202,8 +202,8 @@ fn an_unreadable_file_holds_nobody_up() {
     assert_eq!(epoch(&mut source).unwrap(), ["1"], "the others come after it");
 }
 
-/// A file that vanishes before any plan names it was never ours. One that vanishes or changes afterwards is an error that
-/// names it, and once it is back as it was, the same range reads on with nothing lost.
+/// A file that vanishes before any plan names it was never ours. One that vanishes or changes afterwards is an error
+/// that names it, and once it is back as it was, the same range reads on with nothing lost.
 #[test]
 fn a_planned_file_must_stay_as_it_is() {
     let folder = folder();

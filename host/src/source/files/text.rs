@@ -61,8 +61,8 @@ fn column(
     }
     block.truncate(to);
     let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-    // SAFETY: every line was found to be UTF-8, alone or with the whole block, and the offsets stand between lines. Having
-    // Arrow look again takes twice as long as all the rest where the text is not ASCII.
+    // SAFETY: every line was found to be UTF-8, alone or with the whole block, and the offsets stand between lines.
+    // Having Arrow look again takes twice as long as all the rest where the text is not ASCII.
     #[expect(unsafe_code, reason = "looking again takes longer than all the rest")]
     let values = unsafe { StringArray::new_unchecked(offsets, Buffer::from_vec(block), None) };
     ControlFlow::Continue((values, lines))

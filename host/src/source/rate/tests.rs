@@ -52,8 +52,8 @@ fn it_ends_where_it_should() {
     assert_eq!(source.next_range(after(3_000_000)).unwrap(), None);
 }
 
-/// After a crash another process reads the planned range: same rows, same times, though it started later. Rows go on from
-/// there without a gap, also at another pace.
+/// After a crash another process reads the planned range: same rows, same times, though it started later. Rows go on
+/// from there without a gap, also at another pace.
 #[test]
 fn a_restart_makes_the_same_rows_and_goes_on() {
     let mut before = rate(10, None);

@@ -144,7 +144,8 @@ mod tests {
 
     use super::*;
 
-    /// A server that restarts is found again at once, and one that is gone for the night is not asked ten times a second.
+    /// A server that restarts is found again at once, and one that is gone for the night is not asked ten times a
+    /// second.
     #[test]
     fn pauses_double_up_to_a_bound() {
         let pauses = iter::successors(Some(Pause::SHORTEST), |pause| Some(pause.next()));

@@ -65,8 +65,8 @@ impl Setup {
     }
 }
 
-/// What people type into `ncat`, with everything that can be wrong with it: bad lines are set aside, each with its place,
-/// and the lines around them arrive.
+/// What people type into `ncat`, with everything that can be wrong with it: bad lines are set aside, each with its
+/// place, and the lines around them arrive.
 #[test]
 fn lines_arrive_and_bad_ones_are_told_apart() {
     let (listener, address) = server();

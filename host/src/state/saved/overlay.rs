@@ -1,7 +1,7 @@
 //! A file that is read and never changed: what redb writes to it stays in memory.
 //!
-//! redb's own way to open a file for reading refuses one whose last process was killed, because it must be repaired first, and
-//! has no integrity check. A repair that is forgotten with the process is as good as one that is kept.
+//! redb's own way to open a file for reading refuses one whose last process was killed, because it must be repaired
+//! first, and has no integrity check. A repair that is forgotten with the process is as good as one that is kept.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -14,7 +14,8 @@ use std::{
 
 use redb::{BackendError, DatabaseError, StorageBackend, backends::FileBackend};
 
-/// The unit of what is kept in memory. A repair touches the header and a few pages of bookkeeping, so there is little of it.
+/// The unit of what is kept in memory. A repair touches the header and a few pages of bookkeeping, so there is little
+/// of it.
 const BLOCK: u64 = 4096;
 
 /// A file under writes that never reach it.

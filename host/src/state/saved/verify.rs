@@ -1,7 +1,7 @@
 //! Every value of a checkpoint read and compared with its checksum.
 //!
-//! redb guards its pages, the envelope of a value guards its bytes, and decoding shows that they still mean something. Pages
-//! come first, and say whether there is damage; the values then say what it has hit.
+//! redb guards its pages, the envelope of a value guards its bytes, and decoding shows that they still mean something.
+//! Pages come first, and say whether there is damage; the values then say what it has hit.
 
 #[cfg(test)]
 mod tests;

@@ -96,8 +96,8 @@ fn the_authors_profile_goes_first() {
     assert!(!project.sets_in_release("codegen-units"));
 }
 
-/// A machine with Rust but without the target is the common case for a newcomer: the target is added and the build goes on.
-/// Where it cannot be added, the error says what to install.
+/// A machine with Rust but without the target is the common case for a newcomer: the target is added and the build goes
+/// on. Where it cannot be added, the error says what to install.
 #[test]
 fn the_target_is_added_when_it_is_missing() {
     let dir = plugin(&format!("{MANIFEST}{CDYLIB}"), "");
@@ -134,8 +134,8 @@ fn the_target_is_added_when_it_is_missing() {
     assert!(heard[0].contains("is missing; adding it"), "{heard:?}");
 }
 
-/// On a fresh machine the first thing people run may be the tests, and many of them build a plugin at once: each finds that
-/// the target is missing. rustup gives up when another one is at work, so they take turns.
+/// On a fresh machine the first thing people run may be the tests, and many of them build a plugin at once: each finds
+/// that the target is missing. rustup gives up when another one is at work, so they take turns.
 #[test]
 fn only_one_rustup_runs_at_a_time() {
     let dir = plugin(&format!("{MANIFEST}{CDYLIB}"), "");

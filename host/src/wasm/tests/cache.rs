@@ -1,5 +1,5 @@
-//! Compiled code on disk: it saves most of a start, and what is in it is run without another look. So it must be found again,
-//! must not be believed when it is damaged, and must not be taken from where somebody else could have put it.
+//! Compiled code on disk: it saves most of a start, and what is in it is run without another look. So it must be found
+//! again, must not be believed when it is damaged, and must not be taken from where somebody else could have put it.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! Keyed states across the boundary: all of the work gets in, all of the outcome comes out, and what a function must not
-//! return is refused before the host keeps it as somebody's state.
+//! Keyed states across the boundary: all of the work gets in, all of the outcome comes out, and what a function must
+//! not return is refused before the host keeps it as somebody's state.
 
 use std::sync::Arc;
 
@@ -168,8 +168,8 @@ fn assert_counts(function: &mut dyn Instance) {
     assert!(outcome.expiry.is_none() && outcome.set.is_empty() && outcome.cancel.is_empty());
 }
 
-/// What a function returns becomes state, rows and timers of other people's keys, so every count, number and type in it is
-/// checked; the fault is the plugin's, and the message says what it is.
+/// What a function returns becomes state, rows and timers of other people's keys, so every count, number and type in it
+/// is checked; the fault is the plugin's, and the message says what it is.
 #[test]
 fn what_an_update_returns_is_checked() {
     assert_counts(instance(misbehaving(), "keyed_counts").as_mut());
@@ -201,8 +201,8 @@ fn what_an_update_returns_is_checked() {
     }
 }
 
-/// A function that stumbles over a row says which when it can. When it cannot, nothing of the call counts; either way the
-/// instance is as good as new.
+/// A function that stumbles over a row says which when it can. When it cannot, nothing of the call counts; either way
+/// the instance is as good as new.
 #[test]
 fn an_update_that_fails_leaves_nothing_behind() {
     let mut panics = instance(misbehaving(), "keyed_panics");

@@ -6,8 +6,8 @@ use crate::{
     ports::{CallError, FunctionUse},
 };
 
-/// Memory of instances comes from a pool with an end. Who gets there, with a thousand workers and a dozen plugins, is told what
-/// to have less of, and an instance that is given up makes room for another.
+/// Memory of instances comes from a pool with an end. Who gets there, with a thousand workers and a dozen plugins, is
+/// told what to have less of, and an instance that is given up makes room for another.
 #[test]
 fn there_may_be_many_instances_but_not_any_number() {
     let uses = [FunctionUse { label: "guest.tokenize".to_owned(), function: "tokenize".to_owned(), config: None }];

@@ -1,5 +1,5 @@
-//! What is known of the rows between two stages: their columns, which of these the watermark speaks of, and whether a row may
-//! be replaced by a later one.
+//! What is known of the rows between two stages: their columns, which of these the watermark speaks of, and whether a
+//! row may be replaced by a later one.
 
 use super::pipeline::{
     Aggregate, COLUMNS, END, Extent, Function, Gap, Group, Join, Keyed, Mode, Pipeline, SOURCES, START, Stage, WINDOW,

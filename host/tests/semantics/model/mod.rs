@@ -1,5 +1,5 @@
-//! A naive model of event time and state, straight from the rules: plain lists of rows, nothing folded before it must be, no
-//! splits, no buckets, no panes, and nothing of the host's code.
+//! A naive model of event time and state, straight from the rules: plain lists of rows, nothing folded before it must
+//! be, no splits, no buckets, no panes, and nothing of the host's code.
 
 mod first;
 mod flow;

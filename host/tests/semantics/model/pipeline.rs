@@ -1,6 +1,6 @@
-//! The pipelines the model knows: sources `a` and `b` with the columns `ts`, `key` and `v`, stages one behind the other, and a
-//! sink. The first stage reads both sources, unless a join takes `b` as its right side. Durations and times are in
-//! microseconds.
+//! The pipelines the model knows: sources `a` and `b` with the columns `ts`, `key` and `v`, stages one behind the
+//! other, and a sink. The first stage reads both sources, unless a join takes `b` as its right side. Durations and
+//! times are in microseconds.
 
 /// A pipeline.
 #[derive(Debug, Clone, PartialEq)]

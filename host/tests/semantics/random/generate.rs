@@ -107,8 +107,8 @@ fn pipeline(numbers: &mut Numbers) -> Pipeline {
     pipeline
 }
 
-/// The first row of each key. Where it is not for a rule to say which row is the first, all columns are the key, or those that
-/// tell rows apart, or only the key is looked at.
+/// The first row of each key. Where it is not for a rule to say which row is the first, all columns are the key, or
+/// those that tell rows apart, or only the key is looked at.
 fn first(numbers: &mut Numbers, pipeline: &mut Pipeline, flow: &Flow) -> Stage {
     let names: Vec<String> = flow.columns.iter().map(|column| column.name.clone()).collect();
     let identity = pipeline.stages.last().map(identity).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Pipelines and inputs made at random, run by the host in two ways and compared with the model, epoch by epoch.
 //!
-//! The environment variable `TIDEMILL_RANDOM` says how many are tried, and `TIDEMILL_RANDOM_SEED` the first seed. What fails is
-//! made smaller and printed as a file of `cases/`.
+//! The environment variable `TIDEMILL_RANDOM` says how many are tried, and `TIDEMILL_RANDOM_SEED` the first seed. What
+//! fails is made smaller and printed as a file of `cases/`.
 
 mod generate;
 mod numbers;

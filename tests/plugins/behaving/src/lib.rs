@@ -94,8 +94,8 @@ struct Known {
     over: Timestamp,
 }
 
-/// Adds up the lengths of a word. Tells the sum a second after each change, and once more when the word is over: when it
-/// has not been there for a minute of event time. Unless that comes about within a day, the word is forgotten.
+/// Adds up the lengths of a word. Tells the sum a second after each change, and once more when the word is over: when
+/// it has not been there for a minute of event time. Unless that comes about within a day, the word is forgotten.
 #[keyed_state(version = 2, migrate = sum_alone)]
 fn add_up(_: Word<'_>, known: Option<Known>, lengths: Rows<Length>, ctx: &mut KeyContext<Length>) -> Option<Known> {
     let known = known.unwrap_or_default();
@@ -128,8 +128,8 @@ struct Sum<'a> {
     sum: i64,
 }
 
-/// Adds up the lengths of a word, as `add_up` does, by event time alone: what comes out depends on the rows and not on when
-/// they are read. Tells the sum after each change, and once more when the word is over.
+/// Adds up the lengths of a word, as `add_up` does, by event time alone: what comes out depends on the rows and not on
+/// when they are read. Tells the sum after each change, and once more when the word is over.
 #[keyed_state]
 fn sum_until_over(
     word: Word<'_>,
@@ -209,8 +209,9 @@ fn promises<'a>(_: Line<'a>) -> impl Iterator<Item = Word<'a>> {
     text::promises::PROMISES.iter().map(|(name, _)| Word { word: name })
 }
 
-/// Counts the rows of a word by the clock alone, and yet does the same however fast it goes: its timers and times to live are
-/// over when they are set, so they act in the next epoch. Tells the count, and how many timers have expired in thousands.
+/// Counts the rows of a word by the clock alone, and yet does the same however fast it goes: its timers and times to
+/// live are over when they are set, so they act in the next epoch. Tells the count, and how many timers have expired in
+/// thousands.
 #[keyed_state]
 fn count_by_clock(
     word: Word<'_>,

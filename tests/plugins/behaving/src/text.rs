@@ -1,4 +1,5 @@
-//! The SDK's text helpers compared with the standard library, here where they use the vector instructions of WebAssembly.
+//! The SDK's text helpers compared with the standard library, here where they use the vector instructions of
+//! WebAssembly.
 
 use tidemill_sdk::text::{find, lower_ascii, parse_i64, split, words};
 

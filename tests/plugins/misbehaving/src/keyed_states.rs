@@ -1,4 +1,5 @@
-//! Keyed states. Those that do it right count the rows of each key and put the count out; a state is the number as text.
+//! Keyed states. Those that do it right count the rows of each key and put the count out; a state is the number as
+//! text.
 
 use crate::{
     Misbehaving,

@@ -103,8 +103,8 @@ impl JsonLines {
         ControlFlow::Continue(lines)
     }
 
-    /// Reads the first line of a text if it is like the lines before and has nothing wrong; says how long it is, its line
-    /// end included.
+    /// Reads the first line of a text if it is like the lines before and has nothing wrong; says how long it is, its
+    /// line end included.
     fn alike(&mut self, text: &str, max_line_bytes: usize) -> Option<usize> {
         let read = self.shape.read(text, &self.index, &mut self.columns, self.rows);
         self.finish_row(read.filter(|&length| length <= max_line_bytes))

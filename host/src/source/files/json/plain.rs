@@ -10,8 +10,8 @@ pub(super) enum Plain<'a> {
     Text(&'a str),
 }
 
-/// So many digits, and ten to the power of so many, are floats without rounding. One division then rounds once, which is
-/// what makes the result the nearest float.
+/// So many digits, and ten to the power of so many, are floats without rounding. One division then rounds once, which
+/// is what makes the result the nearest float.
 const MOST_FLOAT_DIGITS: usize = 15;
 
 /// So many digits always fit.
@@ -20,8 +20,9 @@ const MOST_INTEGER_DIGITS: usize = 18;
 const POWERS: [f64; MOST_FLOAT_DIGITS] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14];
 
-/// The value that the text begins with, and how long it is. None when there is no value, or when it is not plain: a string
-/// with escapes, a number with an exponent or many digits, an array, an object. What comes after it is not looked at.
+/// The value that the text begins with, and how long it is. None when there is no value, or when it is not plain: a
+/// string with escapes, a number with an exponent or many digits, an array, an object. What comes after it is not
+/// looked at.
 #[inline(always)]
 pub(super) fn value(text: &str) -> Option<(Plain<'_>, usize)> {
     let bytes = text.as_bytes();
@@ -42,8 +43,8 @@ pub(super) fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
     special(bytes, at).filter(|&end| bytes[end] == b'"')
 }
 
-/// How long the value is that the bytes begin with, if they do begin with a value, plain or not: only whoever reads it will
-/// know. A value does not go beyond its line.
+/// How long the value is that the bytes begin with, if they do begin with a value, plain or not: only whoever reads it
+/// will know. A value does not go beyond its line.
 pub(super) fn end(bytes: &[u8]) -> Option<usize> {
     match bytes.first()? {
         b'-' | b'0'..=b'9' => {
@@ -90,8 +91,8 @@ fn special(bytes: &[u8], from: usize) -> Option<usize> {
     Some(bytes.len() - rest.len() + within)
 }
 
-/// The high bit of each byte that is a quote, a backslash or a control character. Bits above the lowest one that is set may
-/// be wrong, because a subtraction borrows from the next byte.
+/// The high bit of each byte that is a quote, a backslash or a control character. Bits above the lowest one that is set
+/// may be wrong, because a subtraction borrows from the next byte.
 #[inline(always)]
 fn specials(word: u64) -> u64 {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
@@ -179,8 +180,8 @@ mod tests {
         }
     }
 
-    /// A value that is not plain ends where it ends and not before, and never after its line: otherwise every line of a file
-    /// of unfinished values would be looked for an end up to the end of the block.
+    /// A value that is not plain ends where it ends and not before, and never after its line: otherwise every line of a
+    /// file of unfinished values would be looked for an end up to the end of the block.
     #[test]
     fn a_value_ends_within_its_line() {
         for value in ["-1e5", "0", r#""""#, r#""\"""#, r#""\\""#, r#"[{"]":"}"},[[]]]"#, r#"{"a":"\\\"}"}"#] {

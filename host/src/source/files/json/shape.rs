@@ -1,11 +1,11 @@
 //! Reads lines whose keys stand as they stood in the line before.
 //!
-//! Programs write their lines all alike. So what stands between two values, `,"sensor":` for one, is remembered from line to
-//! line, and compared as a whole instead of being taken apart and looked up. Values are read here when they are plain, and
-//! handed to the general reader in `row` one by one when they are not.
+//! Programs write their lines all alike. So what stands between two values, `,"sensor":` for one, is remembered from
+//! line to line, and compared as a whole instead of being taken apart and looked up. Values are read here when they are
+//! plain, and handed to the general reader in `row` one by one when they are not.
 //!
-//! A line with anything wrong is declined and left to the general reader as a whole, so that there is one place that says
-//! what is wrong. What is taken here means what it means there; a test compares the two.
+//! A line with anything wrong is declined and left to the general reader as a whole, so that there is one place that
+//! says what is wrong. What is taken here means what it means there; a test compares the two.
 
 use hashbrown::HashMap;
 
@@ -45,8 +45,8 @@ enum Next {
 }
 
 impl Shape {
-    /// Sets row `row` of those columns whose keys the first line of the text has, and says how long the line is, its line
-    /// end included. None when it declines; then some of those columns may be set.
+    /// Sets row `row` of those columns whose keys the first line of the text has, and says how long the line is, its
+    /// line end included. None when it declines; then some of those columns may be set.
     pub(super) fn read(
         &mut self,
         text: &str,

@@ -142,8 +142,8 @@ fn keys_find_their_columns() {
     assert_eq!(collected.batches.len(), 1);
 }
 
-/// A bad line leaves nothing behind in any column, whatever was read of it before it turned out to be bad; its place and
-/// the line are shown, and the lines around it are rows.
+/// A bad line leaves nothing behind in any column, whatever was read of it before it turned out to be bad; its place
+/// and the line are shown, and the lines around it are rows.
 #[test]
 fn a_bad_line_is_taken_back_whole() {
     let schema = declared(&[

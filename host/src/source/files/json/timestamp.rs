@@ -32,8 +32,8 @@ fn usual(text: &[u8]) -> Option<i64> {
     Some(seconds * 1_000_000 + i64::from(fraction(rest.strip_suffix(b"Z")?)?))
 }
 
-/// The digits that stand where the form has noughts, if the rest is as in the form. All bytes at once, each in its byte of
-/// one number.
+/// The digits that stand where the form has noughts, if the rest is as in the form. All bytes at once, each in its byte
+/// of one number.
 #[inline(always)]
 fn digits(bytes: &[u8; 16], form: &[u8; 16]) -> Option<[u8; 16]> {
     const HIGH: u128 = u128::from_ne_bytes([0x80; 16]);

@@ -55,7 +55,8 @@ impl Content {
         }
     }
 
-    /// A sync that fails: the operating system gives up on some of the pages, and the next sync does not try them again.
+    /// A sync that fails: the operating system gives up on some of the pages, and the next sync does not try them
+    /// again.
     pub(super) fn fail_sync(&mut self, dice: &mut Dice) {
         let pending = std::mem::take(&mut self.pending);
         self.durable.resize(self.cache.len(), 0);
@@ -90,8 +91,8 @@ impl Content {
         }
     }
 
-    /// What is on the platter when the file has the length it had after `length_after` changes, and a change has reached
-    /// a unit if `reached` says so.
+    /// What is on the platter when the file has the length it had after `length_after` changes, and a change has
+    /// reached a unit if `reached` says so.
     fn blend(
         &self,
         dice: &mut Dice,

@@ -18,9 +18,9 @@ use crate::{
     runtime::{Prepared, Preparer},
 };
 
-/// Windows that the watermark closes, and sums over the last two epochs: every row shows in the output of both, and state that
-/// was lost, doubled or from another epoch shows too. Some keys are long, so that the state of a bucket is many pages, and is
-/// written anew from time to time.
+/// Windows that the watermark closes, and sums over the last two epochs: every row shows in the output of both, and
+/// state that was lost, doubled or from another epoch shows too. Some keys are long, so that the state of a bucket is
+/// many pages, and is written anew from time to time.
 const MANIFEST: &str = r#"
 name = "counts"
 trigger = "available-now"

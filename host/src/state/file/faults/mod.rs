@@ -1,9 +1,9 @@
 //! What a power loss, a kill and a failing disk may do to the checkpoint and the files sink, and what must be true
 //! afterwards.
 //!
-//! `disk` is a file system in memory: `content` and `names` know what of it survives. `layers` shows it to the store and
-//! the sinks, `pipeline` runs the real epoch loop on both, `witness` stands between and notes what was promised, and the
-//! tests are in `power` and `storage`.
+//! `disk` is a file system in memory: `content` and `names` know what of it survives. `layers` shows it to the store
+//! and the sinks, `pipeline` runs the real epoch loop on both, `witness` stands between and notes what was promised,
+//! and the tests are in `power` and `storage`.
 
 mod content;
 mod dice;

@@ -87,8 +87,8 @@ impl Undisturbed {
         self.standings.len() as u64
     }
 
-    /// Starts the pipeline on what a disk holds and runs it to its end, or to the first error. `story` is what happened to the
-    /// disk before, and `ahead` says whether epochs may be planned with the commit of the one before.
+    /// Starts the pipeline on what a disk holds and runs it to its end, or to the first error. `story` is what happened
+    /// to the disk before, and `ahead` says whether epochs may be planned with the commit of the one before.
     pub(super) fn go_on(&self, disk: &SimDisk, witness: &Witness, ahead: bool, story: &str) -> Result<(), String> {
         let store = RedbStore::open_in(disk, Path::new(CHECKPOINT)).map_err(|error| error.to_string())?;
         let next = self.check_checkpoint(&store, witness, story).map_err(|error| error.to_string())?;
@@ -118,8 +118,8 @@ impl Undisturbed {
             .map_err(|error| error.to_string())
     }
 
-    /// What a start finds in the checkpoint: the last epoch that was acknowledged or the one in flight, whole, and its plan if
-    /// that was acknowledged. Returns the next epoch.
+    /// What a start finds in the checkpoint: the last epoch that was acknowledged or the one in flight, whole, and its
+    /// plan if that was acknowledged. Returns the next epoch.
     fn check_checkpoint(
         &self,
         store: &RedbStore,

@@ -20,18 +20,19 @@ const FILES: u64 = 8;
 /// How many operations the first start takes, and a little more.
 const START: usize = 150;
 
-/// How many pipelines an ordinary run of the tests sees through. Each is killed once or more, most of them with the power.
+/// How many pipelines an ordinary run of the tests sees through. Each is killed once or more, most of them with the
+/// power.
 const RUNS: usize = 3000;
 
 /// How many batches the sinks get in a run, or fewer.
 const BATCHES: usize = 60;
 
 /// A machine that loses its power keeps what was synced, and of the rest whatever it likes: some writes and not others,
-/// halves of them, names without their files' contents, files without their names. Whatever that is, the next start must
-/// find the last epoch that was acknowledged or the one in flight, with its whole state and the output of both sinks, and go
-/// on to the same end. The next start may fare no better, and a kill may come before a power loss: then what a start has found
-/// and acted upon was not durable when the process before was gone. An epoch may also be given up because a sink refuses
-/// its rows: what it has written by then must not be there when the power goes after that.
+/// halves of them, names without their files' contents, files without their names. Whatever that is, the next start
+/// must find the last epoch that was acknowledged or the one in flight, with its whole state and the output of both
+/// sinks, and go on to the same end. The next start may fare no better, and a kill may come before a power loss: then
+/// what a start has found and acted upon was not durable when the process before was gone. An epoch may also be given
+/// up because a sink refuses its rows: what it has written by then must not be there when the power goes after that.
 #[test]
 fn power_loss_at_every_operation() {
     let undisturbed = Undisturbed::run(FILES);
@@ -43,7 +44,8 @@ fn power_loss_at_every_operation() {
         let mut disk = SimDisk::new();
         let witness = Witness::default();
         let mut story = format!("run {number}");
-        // Every operation in turn, and those of a start as often as all others together: each of them happens only once.
+        // Every operation in turn, and those of a start as often as all others together: each of them happens only
+        // once.
         let mut at = (number / 2 % if number % 2 == 0 { operations } else { START }) as u64;
         loop {
             disk.fail(at, Fault::Killed);

@@ -14,9 +14,9 @@ const FILES: u64 = 20;
 
 const FAULTS: [Fault; 4] = [Fault::Full, Fault::Broken, Fault::Error, Fault::Short];
 
-/// Storage that fails must not cost a row. Whichever operation it is, the pipeline goes on as if nothing had happened, or
-/// stops with an error that names the file and says what to do; and once that is done, it ends as it would have. The epoch loop
-/// aborts its sinks on the way out, with the same disk.
+/// Storage that fails must not cost a row. Whichever operation it is, the pipeline goes on as if nothing had happened,
+/// or stops with an error that names the file and says what to do; and once that is done, it ends as it would have. The
+/// epoch loop aborts its sinks on the way out, with the same disk.
 #[test]
 fn failing_storage_at_every_operation() {
     let undisturbed = Undisturbed::run(FILES);
@@ -46,8 +46,8 @@ fn failing_storage_at_every_operation() {
     });
 }
 
-/// The error names the file or folder, what is wrong with it, and what to do; and does not send anybody to a savepoint for
-/// want of some room.
+/// The error names the file or folder, what is wrong with it, and what to do; and does not send anybody to a savepoint
+/// for want of some room.
 fn check_words(error: &str, story: &str) {
     let named = ["`/pipelines/counts/checkpoint.redb`", "`/data/windows", "`/data/recent"];
     assert!(named.iter().any(|name| error.contains(name)), "{story}: the file is not named: {error}");

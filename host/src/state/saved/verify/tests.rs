@@ -134,7 +134,8 @@ fn flip(path: &Path, whole: &[u8], bit: usize) {
     fs::write(path, flipped).unwrap();
 }
 
-/// Flips one bit after the other, and returns how many were noticed. What is not noticed is not there for a reader either.
+/// Flips one bit after the other, and returns how many were noticed. What is not noticed is not there for a reader
+/// either.
 fn flip_all(dir: &Path, bits: impl Iterator<Item = usize>) -> usize {
     let path = dir.join(file::NAME);
     let whole = fs::read(&path).unwrap();
@@ -153,7 +154,8 @@ fn flip_all(dir: &Path, bits: impl Iterator<Item = usize>) -> usize {
     noticed
 }
 
-/// A checkpoint that nobody has touched is in order, whether its process ended well or was killed, and is as it was afterwards.
+/// A checkpoint that nobody has touched is in order, whether its process ended well or was killed, and is as it was
+/// afterwards.
 #[test]
 fn what_was_written_is_in_order() {
     let (dir, killed) = (TempDir::new().unwrap(), TempDir::new().unwrap());
@@ -184,8 +186,8 @@ fn a_flipped_bit_of_the_header_is_found() {
     fs::copy(dir.path().join(file::NAME), killed.path().join(file::NAME)).unwrap();
     drop(store);
     assert!(flip_all(dir.path(), 0..HEADER_BITS) > 800);
-    // This one says which of two commits is the newer. redb ends a file with two that hold the same, but after a kill the other
-    // one is as whole, and one step older: nobody can know that it is not where the process was killed.
+    // This one says which of two commits is the newer. redb ends a file with two that hold the same, but after a kill
+    // the other one is as whole, and one step older: nobody can know that it is not where the process was killed.
     let which_commit = 8 * 9;
     assert!(flip_all(killed.path(), (0..HEADER_BITS).filter(|bit| *bit != which_commit)) > 800);
 }

@@ -98,8 +98,8 @@ fn value(key: &str, random: &mut Random) -> String {
     }
 }
 
-/// Lines that are alike for a while and then change: keys in any order, left out, doubled, unknown; spaces; now and then a
-/// byte that is changed, added or left out.
+/// Lines that are alike for a while and then change: keys in any order, left out, doubled, unknown; spaces; now and
+/// then a byte that is changed, added or left out.
 fn lines(random: &mut Random) -> Vec<u8> {
     let mut keys = Vec::new();
     let mut space = "";
