@@ -68,9 +68,13 @@ pub struct EventTimes {
     pub leads: Vec<(PartName, BTreeMap<String, Lead>)>,
 }
 
-/// The layout of a keyed stage's state, in words that compare and can be shown.
+/// The layout of a keyed stage's state: what its columns are, and in words that compare and can be shown, what they mean.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateLayout {
+    /// What a stored row is.
+    pub kind: StateKind,
+    /// How many of its columns are the key.
+    pub keys: u32,
     /// The key columns: `word: utf8`.
     pub key: String,
     /// What is kept for each key: `count(*)`, or `words.add version 1`.
@@ -81,10 +85,29 @@ pub struct StateLayout {
     pub version: u32,
 }
 
+/// What a stored row is, which says what stands before its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StateKind {
+    /// A key: nothing.
+    Key,
+    /// A window of a key: its start.
+    Window,
+    /// A session of a key: its start and its end.
+    Session,
+    /// A batch of a key: its number.
+    Batch,
+    /// A key with the state that a function keeps: nothing.
+    Function,
+    /// A row of a side of a join: which side, its number, its time, and whether it has matched.
+    Side,
+}
+
 impl StateLayout {
     /// Whether a part with this layout can go on with what was kept under another.
     pub fn takes(&self, stored: &StateLayout) -> bool {
-        (&self.key, &self.value, &self.columns) == (&stored.key, &stored.value, &stored.columns)
+        let shape = |of: &StateLayout| (of.kind, of.keys);
+        shape(self) == shape(stored)
+            && (&self.key, &self.value, &self.columns) == (&stored.key, &stored.value, &stored.columns)
             && self.version >= stored.version
     }
 }
@@ -104,6 +127,8 @@ mod tests {
     #[test]
     fn which_layout_takes_which_state() {
         let layout = |key: &str, columns: &str, version: u32| StateLayout {
+            kind: StateKind::Function,
+            keys: 1,
             key: key.to_owned(),
             value: "the state of counts.count".to_owned(),
             columns: columns.to_owned(),
@@ -116,5 +141,6 @@ mod tests {
         {
             assert!(!other.takes(&stored), "{other:?}");
         }
+        assert!(!StateLayout { kind: StateKind::Key, ..stored.clone() }.takes(&stored));
     }
 }

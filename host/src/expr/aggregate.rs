@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, BooleanArray, RecordBatch, cast::AsArray},
+    array::{ArrayRef, BooleanArray, RecordBatch, cast::AsArray, new_null_array},
     buffer::BooleanBuffer,
     datatypes::{DataType, Field, FieldRef, Schema},
 };
 use datafusion_expr::{
-    Expr, GroupsAccumulator, execution_props::ExecutionProps, physical_planning_context::PhysicalPlanningContext,
+    EmitTo, Expr, GroupsAccumulator, execution_props::ExecutionProps,
+    physical_planning_context::PhysicalPlanningContext,
 };
 use datafusion_physical_expr::{
     GroupsAccumulatorAdapter, PhysicalExpr,
@@ -29,6 +30,7 @@ pub struct AggregateExpr {
     name: String,
     data_type: DataType,
     arguments: Vec<Arc<dyn PhysicalExpr>>,
+    argument_types: Vec<DataType>,
     /// Whether it counts rows, whatever is in them: `count(*)`.
     counts_rows: bool,
     filter: Option<Arc<dyn PhysicalExpr>>,
@@ -69,12 +71,14 @@ impl AggregateExpr {
         let mut columns: Vec<usize> = expr.column_refs().iter().filter_map(|c| schema.index_of(&c.name).ok()).collect();
         columns.sort_unstable();
         let arguments = function.expressions();
+        let argument_types = arguments.iter().map(|argument| argument.data_type(schema)).collect::<Result<_, _>>()?;
         let counts_rows = function.fun().name() == "count"
             && !function.is_distinct()
             && matches!(arguments.as_slice(), [one] if one.downcast_ref::<Literal>().is_some_and(|l| !l.value().is_null()));
         Ok(AggregateExpr {
             name: name.to_owned(),
             data_type: output_type(function.field().data_type())?,
+            argument_types,
             arguments,
             counts_rows,
             filter: lowered.filter,
@@ -113,6 +117,15 @@ impl AggregateExpr {
         }
         let function = Arc::clone(&self.function);
         Ok(Box::new(GroupsAccumulatorAdapter::new(move || function.create_accumulator())))
+    }
+
+    /// The partial state of no rows at all, in the columns of [`AggregateExpr::state_fields`].
+    pub fn state_of_nothing(&self) -> Result<Vec<ArrayRef>, ExprError> {
+        let mut accumulator = self.accumulator()?;
+        // Accumulators take it that each group they are told of has had a row, unless that row is filtered out.
+        let row: Vec<ArrayRef> = self.argument_types.iter().map(|of| new_null_array(of, 1)).collect();
+        accumulator.update_batch(&row, &[0], Some(&BooleanArray::from(vec![false])), 1)?;
+        Ok(accumulator.state(EmitTo::All)?)
     }
 
     /// Its arguments for every row.

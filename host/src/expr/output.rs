@@ -1,9 +1,11 @@
-//! The types expressions may compute but columns may not have, and what they become.
+//! The types expressions may compute but columns may not have, and what they become; and what numbers become in keys.
+
+use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, new_null_array},
+    array::{ArrayRef, AsArray, new_null_array},
     compute::{CastOptions, cast_with_options},
-    datatypes::DataType,
+    datatypes::{DataType, Float32Type, Float64Type},
 };
 
 use super::ExprError;
@@ -42,4 +44,20 @@ pub(super) fn to_output(computed: ArrayRef, output: &DataType) -> Result<ArrayRe
     }
     let strict = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(&computed, output, &strict).map_err(|error| ExprError(error.to_string()))
+}
+
+/// Gives floating point numbers that are equal the same bits: keys are compared by their bytes.
+pub(super) fn equal_numbers_as_one(values: ArrayRef) -> ArrayRef {
+    // -0.0 + 0.0 is 0.0, and any other number stays as it is.
+    match values.data_type() {
+        DataType::Float32 => {
+            let one = |value: f32| if value.is_nan() { f32::NAN } else { value + 0.0 };
+            Arc::new(values.as_primitive::<Float32Type>().unary::<_, Float32Type>(one))
+        }
+        DataType::Float64 => {
+            let one = |value: f64| if value.is_nan() { f64::NAN } else { value + 0.0 };
+            Arc::new(values.as_primitive::<Float64Type>().unary::<_, Float64Type>(one))
+        }
+        _ => values,
+    }
 }

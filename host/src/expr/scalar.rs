@@ -24,7 +24,7 @@ use datafusion_sql::{
 use super::{
     ExprError,
     catalog::Catalog,
-    output::{output_type, to_output},
+    output::{equal_numbers_as_one, output_type, to_output},
 };
 use crate::model::ProcessingTime;
 
@@ -37,6 +37,8 @@ pub struct ScalarExpr {
     columns: Vec<usize>,
     /// Whether it is a column and nothing else.
     plain: bool,
+    /// Whether equal values must be the same bytes.
+    key: bool,
     physical: Arc<dyn PhysicalExpr>,
     /// What to compile again when the batch time changes; none when the expression does not ask for the time.
     timed: Option<Arc<(Expr, DFSchema)>>,
@@ -81,7 +83,7 @@ impl ScalarExpr {
         columns.sort_unstable();
         let plain = matches!(expr.clone().unalias(), Expr::Column(_));
         let timed = timed.then(|| Arc::new((expr, df_schema)));
-        Ok(ScalarExpr { name, data_type, nullable, columns, plain, physical, timed })
+        Ok(ScalarExpr { name, data_type, nullable, columns, plain, key: false, physical, timed })
     }
 
     /// The column it makes.
@@ -93,6 +95,14 @@ impl ScalarExpr {
     #[must_use]
     pub fn cast(mut self, to: &DataType) -> Self {
         self.data_type = to.clone();
+        self
+    }
+
+    /// The same values as a part of a key, in which numbers that are equal are one: 0.0 and -0.0, and all that are not
+    /// a number.
+    #[must_use]
+    pub fn into_key(mut self) -> Self {
+        self.key = true;
         self
     }
 
@@ -122,7 +132,8 @@ impl ScalarExpr {
     /// Evaluates it for every row.
     pub fn evaluate(&self, batch: &RecordBatch) -> Result<ArrayRef, ExprError> {
         let value = self.physical.evaluate(batch)?;
-        to_output(value.into_array(batch.num_rows())?, &self.data_type)
+        let values = to_output(value.into_array(batch.num_rows())?, &self.data_type)?;
+        Ok(if self.key { equal_numbers_as_one(values) } else { values })
     }
 
     /// Evaluates a condition for every row; null counts as false.

@@ -143,7 +143,7 @@ fn files(section: &mut Section<'_, '_>, base: &Path) -> Option<SourceConnector> 
         max_files_per_trigger,
         max_bytes_per_trigger: max_bytes_per_trigger.map(|size| size.value),
         latest_first,
-        max_file_age: Some(max_file_age),
+        max_file_age,
         max_line_bytes: bytes(max_line_bytes),
     }))
 }

@@ -1,6 +1,6 @@
 //! What a manifest says of joins, and of the tables that streams are joined with.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use super::{
     Bound, Diagnostic, JoinSpec, Spanned, TableFormat, TableSpec, Within, connector, graph::Graph, section::Section,
@@ -31,7 +31,7 @@ pub(super) fn join(section: &mut Section<'_, '_>, graph: &mut Graph) -> Option<J
 
 /// A bound for both directions, or one for each. Of a table, a direction that is not named has the bound of nothing.
 fn within(section: &mut Section<'_, '_>) -> Option<Spanned<Within>> {
-    const NOTHING: Option<Bound> = Some(Bound { distance: Duration::ZERO, strict: false });
+    const NOTHING: Option<Bound> = Some(Bound { distance: 0, strict: false });
     let is_table = section.get("within")?.get_ref().is_table();
     let span = section.key("within").unwrap_or_default();
     let value = if is_table {
@@ -44,22 +44,27 @@ fn within(section: &mut Section<'_, '_>) -> Option<Spanned<Within>> {
         let both = bound(section, "within")?;
         Within { before: both, after: both }
     };
-    let fault = match value {
-        Within { before: None, after: None } => "is unbounded in both directions, which is no bound",
+    let (fault, help) = match value {
+        Within { before: None, after: None } => (
+            "is unbounded in both directions, which is no bound",
+            "leave `within` out, or bound a direction: within = { before = \"unbounded\", after = \"10m\" }",
+        ),
         Within { before: Some(before), after: Some(after) }
-            if before.distance.is_zero() && after.distance.is_zero() && (before.strict || after.strict) =>
+            if before.distance + after.distance < i64::from(before.strict || after.strict) =>
         {
-            "leaves no time in which rows could match"
+            (
+                "leaves no time in which rows could match",
+                "a row of the right from 5 to 10 minutes later, for example, is within = { before = \"-5m\", after = \"10m\" }",
+            )
         }
         _ => return Some(Spanned { value, span }),
     };
     let message = format!("`within` in {} {fault}", section.name());
-    let help = "leave `within` out, or bound a direction: within = { before = \"unbounded\", after = \"10m\" }";
     section.problem(Diagnostic::error(message).at(span, "").help(help));
     None
 }
 
-/// `"10m"`, `"<10m"` for less than that, or `"unbounded"`.
+/// `"10m"`, `"-10m"` for at least that much the other way, `"<10m"` for less than that, or `"unbounded"`.
 fn bound(section: &mut Section<'_, '_>, key: &'static str) -> Option<Option<Bound>> {
     let accepted = r#"such as "10m", "<10m" for less than that, or "unbounded""#;
     let text = section.string_that(key, "a bound in time", accepted, |text| parse_bound(text).is_some())?;
@@ -71,7 +76,7 @@ fn parse_bound(text: &str) -> Option<Option<Bound>> {
         return Some(None);
     }
     let (strict, text) = text.strip_prefix('<').map_or((false, text), |rest| (true, rest.trim_start()));
-    Some(Some(Bound { distance: value::parse_duration(text).ok()?, strict }))
+    Some(Some(Bound { distance: value::parse_signed(text)?, strict }))
 }
 
 /// Reads `[tables.NAME]`.

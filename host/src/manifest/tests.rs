@@ -186,7 +186,7 @@ fn every_key() {
         max_files_per_trigger: Some(3),
         max_bytes_per_trigger: Some(10_000_000),
         latest_first: true,
-        max_file_age: Some(Duration::from_secs(3_600)),
+        max_file_age: Duration::from_secs(3_600),
         max_line_bytes: 1_000,
     };
     assert_eq!(connectors[1], &SourceConnector::Files(logs));
@@ -196,7 +196,7 @@ fn every_key() {
         max_files_per_trigger: None,
         max_bytes_per_trigger: None,
         latest_first: false,
-        max_file_age: Some(Duration::from_secs(7 * 86_400)),
+        max_file_age: Duration::from_secs(7 * 86_400),
         max_line_bytes: 16 << 20,
     };
     assert_eq!(connectors[2], &SourceConnector::Files(texts));

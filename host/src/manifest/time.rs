@@ -79,7 +79,7 @@ fn window(section: &mut Section<'_, '_>) -> Option<WindowSpec> {
     section.require("size", r#"size = "10m""#);
     let (on, size, slide) = (section.string("on"), section.duration("size"), section.duration("slide"));
     let offset = section.string_that("offset", "a duration, perhaps negative", "such as \"15m\" or \"-5s\"", |text| {
-        signed_micros(text).is_some()
+        value::parse_signed(text).is_some()
     });
     section.refuse_unknown("a window");
     let (on, size) = (on?, size?);
@@ -91,7 +91,7 @@ fn window(section: &mut Section<'_, '_>) -> Option<WindowSpec> {
         section.problem(Diagnostic::error(message).at(span, "").help("make `slide` at most as long as `size`"));
         return None;
     }
-    let offset = offset.and_then(|text| signed_micros(&text.value)).unwrap_or(0);
+    let offset = offset.and_then(|text| value::parse_signed(&text.value)).unwrap_or(0);
     Some(WindowSpec { on, size, slide, offset })
 }
 
@@ -111,12 +111,6 @@ fn session(section: &mut Section<'_, '_>) -> Option<SessionSpec> {
         Err(_) => Gap::PerRow(gap),
     };
     Some(SessionSpec { on, gap })
-}
-
-fn signed_micros(text: &str) -> Option<i64> {
-    let (sign, text) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
-    let duration = value::parse_duration(text).ok()?;
-    Some(sign * i64::try_from(duration.as_micros()).ok()?)
 }
 
 /// Reads `drop_duplicates` and what belongs to it.

@@ -42,6 +42,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A duration forward or back, such as `-5s`, in microseconds.
+pub(super) fn parse_signed(text: &str) -> Option<i64> {
+    let (sign, text) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    Some(sign * i64::try_from(parse_duration(text).ok()?.as_micros()).ok()?)
+}
+
 /// A duration as a person would write it, exact: `5s`.
 pub(super) fn show_duration(duration: Duration) -> String {
     let millis = duration.as_millis() as u64;

@@ -35,6 +35,11 @@ impl EventTime {
         let wait = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
         EventTime(self.0.saturating_add(wait))
     }
+
+    /// The time so many microseconds later; earlier for less than none.
+    pub fn shifted(self, micros: i64) -> EventTime {
+        EventTime(self.0.saturating_add(micros))
+    }
 }
 
 impl Watermark {

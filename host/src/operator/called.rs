@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, AsArray, BooleanArray, RecordBatch},
+    array::{AsArray, BooleanArray, RecordBatch},
     compute::{concat_batches, filter_record_batch},
     datatypes::TimestampMicrosecondType,
 };
@@ -38,9 +38,8 @@ impl CalledRows {
             batch = filter_record_batch(&batch, &in_time)?;
         }
         let (batch, arguments) = calls.arguments_of(&self.update.call, &batch)?;
-        let keys = self.update.keys.expressions.iter().map(|key| key.evaluate(&batch));
-        let columns: Vec<ArrayRef> =
-            keys.chain(arguments.columns().iter().cloned().map(Ok)).collect::<Result<_, _>>()?;
+        let mut columns = self.update.keys.evaluate(&batch)?;
+        columns.extend_from_slice(arguments.columns());
         if batch.num_rows() > 0 {
             self.rows.push(RecordBatch::try_new(Arc::clone(&self.update.shuffled), columns)?);
         }

@@ -12,7 +12,7 @@ use super::{Failure, OperatorError, fold::binary};
 use crate::{
     manifest::BadRows,
     model::{DeadLetter, Digest, Epoch, PartName},
-    plan::{Call, Columns},
+    plan::Call,
     ports::{CallError, CallScope, HandlerOutput, Instance, Transformed},
 };
 
@@ -170,8 +170,8 @@ impl PluginCalls {
 
     /// The function's arguments. Rows without a value where the function wants one are set aside.
     fn arguments(&mut self, call: &Call, input: &RecordBatch) -> Result<Arguments, Failure> {
-        let Columns { expressions, schema } = &call.arguments;
-        let columns = expressions.iter().map(|e| e.evaluate(input)).collect::<Result<Vec<_>, _>>()?;
+        let columns = call.arguments.evaluate(input)?;
+        let schema = &call.arguments.schema;
         let wanting = schema.fields().iter().zip(&columns);
         // Each row once, with the first column that it lacks.
         let mut missing: BTreeMap<usize, &str> = BTreeMap::new();

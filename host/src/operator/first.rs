@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch},
+    array::{Array, AsArray, BooleanArray, RecordBatch},
     compute::{concat_batches, filter_record_batch, is_not_null},
     datatypes::{Schema, SchemaRef, TimestampMicrosecondType},
 };
@@ -44,8 +44,7 @@ impl FirstRows {
     /// Takes a batch in. What the watermark covers is late.
     pub(super) fn add(&mut self, batch: &RecordBatch, late: Watermark) -> Result<(), Failure> {
         let batch = self.in_time(batch, late)?;
-        let keys = self.distinct.keys.expressions.iter().map(|key| key.evaluate(&batch));
-        let keys: Vec<ArrayRef> = keys.collect::<Result<_, _>>()?;
+        let keys = self.distinct.keys.evaluate(&batch)?;
         let mut groups = Vec::new();
         self.table.intern(&keys, batch.num_rows(), &mut groups)?;
         let first: BooleanArray = groups.into_iter().map(|group| Some(self.seen.insert(group))).collect();

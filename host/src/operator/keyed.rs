@@ -17,7 +17,7 @@ use arrow::{
 use super::{
     Failure, OperatorError, PluginCalls, Shuffled,
     bucket::{self, Bucket, Done, Work},
-    partial::stored_schema,
+    partial::{of_nothing, stored_schema},
     shuffle::BUCKETS,
 };
 use crate::{
@@ -146,6 +146,14 @@ impl KeyedState {
             self.settle(&mut slot);
         }
         Ok(())
+    }
+
+    /// What stands in for an epoch's rows where there are none, if anything does.
+    pub fn of_nothing(&self) -> Result<Option<Shuffled>, OperatorError> {
+        match &self.barrier {
+            Barrier::Group(group) => of_nothing(group).map_err(|error| self.failed(error)),
+            _ => Ok(None),
+        }
     }
 
     /// The buckets that have something to do in an epoch, ascending.

@@ -29,7 +29,7 @@ impl TableIndex {
     }
 
     fn build(lookup: &Lookup, rows: RecordBatch) -> Result<Self, Failure> {
-        let keys = lookup.keys.expressions.iter().map(|key| key.evaluate(&rows)).collect::<Result<Vec<_>, _>>()?;
+        let keys = lookup.keys.evaluate(&rows)?;
         let fields = keys.iter().map(|key| SortField::new(key.data_type().clone())).collect();
         let converter = RowConverter::new(fields)?;
         let encoded = converter.convert_columns(&keys)?;
@@ -45,7 +45,7 @@ impl TableIndex {
 
     /// The rows of a batch, each with the rows of the table it matches.
     pub(super) fn join(&self, step: &LookupStep, batch: &RecordBatch) -> Result<RecordBatch, Failure> {
-        let keys = step.keys.expressions.iter().map(|key| key.evaluate(batch)).collect::<Result<Vec<_>, _>>()?;
+        let keys = step.keys.evaluate(batch)?;
         let encoded = self.converter.convert_columns(&keys)?;
         let (mut lefts, mut rights): (Vec<u32>, Vec<Option<u32>>) = (Vec::new(), Vec::new());
         for row in 0..batch.num_rows() {

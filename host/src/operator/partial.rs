@@ -22,7 +22,7 @@ use super::{
     span_table::{Member, Span, SpanTable},
 };
 use crate::{
-    expr::ScalarExpr,
+    expr::{AggregateExpr, ScalarExpr},
     model::{EventTime, Watermark, timestamp_type},
     plan::{Closing, Extent, Fold, Gap, Group},
 };
@@ -52,9 +52,7 @@ impl PartialFold {
 
     /// Folds a batch in.
     pub(super) fn fold(&mut self, calls: &mut PluginCalls, batch: &RecordBatch) -> Result<(), Failure> {
-        let expressions = &self.group.keys.expressions;
-        let keys =
-            |batch: &RecordBatch| expressions.iter().map(|key| key.evaluate(batch)).collect::<Result<Vec<_>, _>>();
+        let keys = &self.group.keys;
         match (&mut self.table, &self.group.extent) {
             (Table::Spans(table), Extent::Windows { time, windows }) => {
                 let (batch, times) = with_times(time, batch)?;
@@ -68,18 +66,18 @@ impl PartialFold {
                     }
                     pane
                 };
-                table.intern(&keys(&batch)?, &times, span_of, &mut self.groups)?;
+                table.intern(&keys.evaluate(&batch)?, &times, span_of, &mut self.groups)?;
                 self.folder.fold(calls, &batch, &self.groups, table.len())
             }
             (Table::Spans(table), Extent::Sessions { time, gap }) => {
                 let (batch, times) = with_times(time, batch)?;
                 let (batch, times, gaps) = with_gaps(gap, batch, times)?;
                 let span_of = |row: usize, start: i64| Span { start, end: start.saturating_add(gaps[row]) };
-                table.intern(&keys(&batch)?, &times, span_of, &mut self.groups)?;
+                table.intern(&keys.evaluate(&batch)?, &times, span_of, &mut self.groups)?;
                 self.folder.fold(calls, &batch, &self.groups, table.len())
             }
             (Table::Keys(table), _) => {
-                table.intern(&keys(batch)?, batch.num_rows(), &mut self.groups)?;
+                table.intern(&keys.evaluate(batch)?, batch.num_rows(), &mut self.groups)?;
                 self.folder.fold(calls, batch, &self.groups, table.len())
             }
             (Table::Spans(_), Extent::Running | Extent::Batch | Extent::Batches(_)) => {
@@ -119,23 +117,33 @@ impl PartialFold {
                 (columns, spread.late)
             }
         };
-        self.shuffle(columns, dropped)
+        shuffle(&self.group, columns, dropped)
     }
+}
 
-    fn shuffle(&self, columns: Vec<ArrayRef>, late: usize) -> Result<Option<Shuffled>, Failure> {
-        let schema = shuffled_schema(&self.group);
-        let rows = columns.first().map_or(0, |column| column.len());
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let mut rows = RecordBatch::try_new_with_options(schema, columns, &options)?;
-        // A group whose rows were all set aside has no state, and is no group.
-        if let (Fold::Reduce(..), Some(state)) = (&self.group.fold, rows.columns().last()) {
-            rows = filter_record_batch(&rows, &is_not_null(state)?)?;
+/// What no rows at all come to: nothing, but where all rows are one group.
+pub(super) fn of_nothing(group: &Group) -> Result<Option<Shuffled>, Failure> {
+    match &group.fold {
+        Fold::Sql(aggregates) if group.is_global() => {
+            let states = aggregates.iter().map(AggregateExpr::state_of_nothing).collect::<Result<Vec<_>, _>>()?;
+            shuffle(group, states.concat(), 0)
         }
-        if rows.num_rows() == 0 && late == 0 {
-            return Ok(None);
-        }
-        Ok(Some(Shuffled::new(&rows, hashed_columns(&self.group), late)?))
+        _ => Ok(None),
     }
+}
+
+fn shuffle(group: &Group, columns: Vec<ArrayRef>, late: usize) -> Result<Option<Shuffled>, Failure> {
+    let rows = columns.first().map_or(0, |column| column.len());
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let mut rows = RecordBatch::try_new_with_options(shuffled_schema(group), columns, &options)?;
+    // A group whose rows were all set aside has no state, and is no group.
+    if let (Fold::Reduce(..), Some(state)) = (&group.fold, rows.columns().last()) {
+        rows = filter_record_batch(&rows, &is_not_null(state)?)?;
+    }
+    if rows.num_rows() == 0 && late == 0 {
+        return Ok(None);
+    }
+    Ok(Some(Shuffled::new(&rows, hashed_columns(group), late)?))
 }
 
 /// The groups into which the spans of rows go: panes into each of their windows, sessions into themselves.

@@ -335,9 +335,8 @@ fn run_step(
 }
 
 fn select(columns: &Columns, batch: &RecordBatch) -> Result<RecordBatch, Failure> {
-    let values = columns.expressions.iter().map(|e| e.evaluate(batch)).collect::<Result<Vec<_>, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    Ok(RecordBatch::try_new_with_options(Arc::clone(&columns.schema), values, &options)?)
+    Ok(RecordBatch::try_new_with_options(Arc::clone(&columns.schema), columns.evaluate(batch)?, &options)?)
 }
 
 /// The same columns under a node's own schema: inputs of a union may differ in whether a value may be missing.

@@ -45,14 +45,14 @@ impl SideRows {
             let stays = if self.join.is_bounded() { and(&in_time, &is_not_null(times)?)? } else { in_time };
             batch = filter_record_batch(&batch, &stays)?;
         }
-        let mut keys = this.evaluate_keys(&batch)?;
+        let mut keys = this.keys.evaluate(&batch)?;
         // A missing key equals nothing. On the left of an outer join its row still comes out, unless it is the one that
         // says when.
         let comes_out = |key: usize| side == 0 && self.join.outer && self.join.key_time != Some(key);
         for at in 0..keys.len() {
             if keys[at].null_count() > 0 && !comes_out(at) {
                 batch = filter_record_batch(&batch, &is_not_null(&keys[at])?)?;
-                keys = this.evaluate_keys(&batch)?;
+                keys = this.keys.evaluate(&batch)?;
             }
         }
         let columns: Vec<ArrayRef> = keys.into_iter().chain(batch.columns().iter().cloned()).collect();
@@ -74,11 +74,5 @@ impl SideRows {
             }
         }
         Ok(shuffled)
-    }
-}
-
-impl Side {
-    fn evaluate_keys(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>, Failure> {
-        Ok(self.keys.expressions.iter().map(|key| key.evaluate(batch)).collect::<Result<_, _>>()?)
     }
 }

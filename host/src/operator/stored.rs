@@ -1,7 +1,7 @@
 //! Stored state as people read it: a row for each key, as it is now.
 //!
-//! What is stored are changes, and which columns make the key is known to the plan. Here it is read from the layout
-//! that is stored with the state, so that no plan is needed, and no plugin.
+//! What is stored are changes. Which columns make the key says the layout that is stored with them, so that no plan is
+//! needed, and no plugin.
 
 #[cfg(test)]
 mod tests;
@@ -20,16 +20,10 @@ use arrow::{
 
 use super::{Failure, OperatorError, bucket::decode_timers};
 use crate::{
-    checkpoint::StateLayout,
+    checkpoint::{StateKind, StateLayout},
     model::{PartName, describe_schema, timestamp_type},
     ports::Timer,
 };
-
-/// The columns that a function with a state per key stores behind the key.
-const OWN: [&str; 4] = ["state", "version", "expires", "timers"];
-
-/// How the layout names the span of a group.
-const SPAN: [&str; 2] = ["window_start", "window_end"];
 
 /// The state of a stage as rows, put together bucket by bucket.
 pub struct StoredRows {
@@ -43,6 +37,7 @@ pub struct StoredRows {
 
 /// Which of the stored columns mean what.
 struct Shape {
+    kind: StateKind,
     /// What stands before the key: the span of a group, the number of a batch, or what is known of a row of a join.
     before: usize,
     /// Which of these tell rows of the same key apart: not the end of a session, which moves.
@@ -110,30 +105,22 @@ impl StoredRows {
 
 impl Shape {
     fn of(layout: &StateLayout, stored: &Schema) -> Result<Self, Failure> {
-        let has = |what: &str| layout.key.contains(what);
-        // The layout names both ends of a span before the keys, though those of a window are stored as one.
-        let (before, apart, spans) = match stored.fields().first().map(|field| field.name().as_str()) {
-            Some("window_start") if has(" (windows of ") => (1, vec![0], &SPAN[..]),
-            Some("window_start") if has(" (sessions on ") => (2, vec![0], &SPAN[..]),
-            Some("batch") if has(" (the last ") => (1, vec![0], &[][..]),
-            Some("right") if layout.value.starts_with("rows of `") => (4, vec![0, 1], &[][..]),
-            _ => (0, Vec::new(), &[][..]),
+        let (before, apart) = match layout.kind {
+            StateKind::Key | StateKind::Function => (0, Vec::new()),
+            StateKind::Window | StateKind::Batch => (1, vec![0]),
+            StateKind::Session => (2, vec![0]),
+            StateKind::Side => (4, vec![0, 1]),
         };
-        let span: Vec<Field> = spans.iter().map(|name| Field::new(*name, timestamp_type(), true)).collect();
-        let columns = stored.fields().len().saturating_sub(1);
-        let is_key = |keys: &usize| {
-            let fields = stored.fields()[before..before + keys].iter().map(|field| field.as_ref().clone());
-            let described = describe_schema(&Schema::new(span.iter().cloned().chain(fields).collect::<Vec<_>>()));
-            layout.key.strip_prefix(&described).is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))
-        };
-        let keys = (0..=columns.saturating_sub(before)).rev().find(is_key).ok_or_else(|| {
-            Failure::BadRow(format!(
+        let keys = layout.keys as usize;
+        // The last column says what is gone.
+        if stored.fields().len() <= before + keys {
+            return Err(Failure::BadRow(format!(
                 "the stored columns `{}` do not fit the key `{}`; they were written by another version of tidemill",
                 describe_schema(stored),
                 layout.key
-            ))
-        })?;
-        Ok(Shape { before, apart, keys })
+            )));
+        }
+        Ok(Shape { kind: layout.kind, before, apart, keys })
     }
 
     /// The columns by which rows replace each other, in the order in which rows are shown.
@@ -156,12 +143,10 @@ impl Shape {
 
 /// The key first, then what stands before it, then what is kept, without the mark of what is gone.
 fn readable(shape: &Shape, stored: &RecordBatch) -> Result<RecordBatch, Failure> {
-    let Shape { before, keys, .. } = *shape;
+    let Shape { kind, before, keys, .. } = *shape;
     let kept = before + keys..stored.num_columns() - 1;
     let schema = stored.schema();
     let name = |at: usize| schema.field(at).name().as_str();
-    let is_update = kept.clone().map(name).eq(OWN);
-    let is_join = before == 4;
     let mut fields: Vec<Field> = Vec::new();
     let mut columns: Vec<ArrayRef> = Vec::new();
     for at in (before..before + keys).chain(0..before).chain(kept.clone()) {
@@ -172,11 +157,11 @@ fn readable(shape: &Shape, stored: &RecordBatch) -> Result<RecordBatch, Failure>
             name if is_key && (0..before).chain(kept.clone()).any(|other| schema.field(other).name() == name) => {
                 format!("key.{name}")
             }
-            "timers" if is_update && !is_key => {
+            "timers" if kind == StateKind::Function && !is_key => {
                 column = timers(column.as_binary())?;
                 "timers".to_owned()
             }
-            name if is_join && kept.contains(&at) => match name.split_once(' ') {
+            name if kind == StateKind::Side && kept.contains(&at) => match name.split_once(' ') {
                 Some(("0", left)) => format!("left.{left}"),
                 Some((_, right)) => format!("right.{right}"),
                 None => name.to_owned(),

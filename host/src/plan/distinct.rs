@@ -7,7 +7,7 @@ use super::{
     time::only_event_time,
 };
 use crate::{
-    checkpoint::StateLayout,
+    checkpoint::{StateKind, StateLayout},
     manifest::{Diagnostic, DistinctSpec, Spanned, TransformSpec},
     model::describe_schema,
 };
@@ -39,7 +39,7 @@ pub(super) fn build_distinct(
         }
         by => by,
     };
-    let keys = select_columns(scope, by, &rows.schema)?;
+    let keys = select_columns(scope, by, &rows.schema)?.into_key();
     let time = only_event_time(scope, &spec.name.value, spec.inputs[0].span.clone(), rows)?;
     let forget = match (distinct.within_watermark, time) {
         (true, None) => {
@@ -63,7 +63,13 @@ pub(super) fn build_distinct(
         Some(Forget::After(_)) => "seen, and until when",
         _ => "seen",
     };
-    let layout =
-        StateLayout { key: describe_schema(&keys.schema), value: value.to_owned(), columns: String::new(), version: 0 };
+    let layout = StateLayout {
+        kind: StateKind::Key,
+        keys: keys.count(),
+        key: describe_schema(&keys.schema),
+        value: value.to_owned(),
+        columns: String::new(),
+        version: 0,
+    };
     Some(Distinct { keys, forget, time: time.map(|time| time.column), layout })
 }

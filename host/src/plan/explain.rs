@@ -1,6 +1,9 @@
 //! The plan as people and programs read it: a tree from each sink up to its sources, or JSON.
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
 use arrow::datatypes::Schema;
 use serde::Serialize;
@@ -9,7 +12,7 @@ use super::{Barrier, Node, Plan};
 use crate::{
     manifest::{
         Aggregate, Bound, Extent, Gap, Input, Manifest, Operation, OutputMode, SinkConnector, SourceConnector,
-        TransformSpec, Trigger, WatermarkSpec,
+        TransformSpec, Trigger, WatermarkSpec, Within,
     },
     model::type_name,
 };
@@ -140,15 +143,10 @@ fn describe_transform(spec: &TransformSpec, node: &Node) -> Vec<String> {
             let with = join.table.as_ref().map(|table| format!(" with table {}", table.value)).unwrap_or_default();
             does.push(format!("{kind}{with} on {}", on.join(", ")));
             does.extend(join.within.as_ref().map(|within| {
-                let bound = |bound: Option<Bound>| bound.map_or("any time".to_owned(), |bound| bound.to_string());
-                let (before, after) = (bound(within.value.before), bound(within.value.after));
-                match (within.value.before, within.value.after) {
-                    // One word for both, where it is the same.
-                    (Some(one), Some(other)) if one.strict == other.strict => {
-                        format!("the right {before} before and {:?} after the left", other.distance)
-                    }
-                    _ => format!("the right {before} before and {after} after the left"),
-                }
+                let Within { before, after } = within.value;
+                let (before, after) =
+                    (describe_bound(before, "before", "after"), describe_bound(after, "after", "before"));
+                format!("the right {before} and {after} the left")
             }));
         }
         Some(Operation::Update(update)) => {
@@ -174,6 +172,17 @@ fn describe_transform(spec: &TransformSpec, node: &Node) -> Vec<String> {
     does.extend(select.map(|list| format!("select {list}")));
     does.extend(spec.watermark.as_ref().map(describe_watermark));
     does
+}
+
+/// `at most 5s before`, or `at least 5s after` for a bound the other way.
+fn describe_bound(bound: Option<Bound>, this_way: &str, other_way: &str) -> String {
+    let Some(Bound { distance, strict }) = bound else { return format!("any time {this_way}") };
+    let (way, most, less) = match distance < 0 {
+        false => (this_way, "at most", "less than"),
+        true => (other_way, "at least", "more than"),
+    };
+    let distance = Duration::from_micros(distance.unsigned_abs());
+    format!("{} {distance:?} {way}", if strict { less } else { most })
 }
 
 fn describe_extent(extent: &Extent) -> String {

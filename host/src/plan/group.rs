@@ -12,7 +12,7 @@ use super::{
     time::{END, START, event_time, refuse_two_event_times},
 };
 use crate::{
-    checkpoint::StateLayout,
+    checkpoint::{StateKind, StateLayout},
     expr::{AggregateExpr, ScalarExpr},
     manifest::{self, Aggregate, Diagnostic, GroupSpec, Spanned, TransformSpec},
     model::{describe_schema, timestamp_type, type_name},
@@ -27,7 +27,7 @@ pub(super) fn build_group(
     group: &GroupSpec,
     rows: &Rows,
 ) -> Option<Group> {
-    let keys = select_columns(scope, &group.by, &rows.schema)?;
+    let keys = select_columns(scope, &group.by, &rows.schema)?.into_key();
     let (fold, results, value) = build_fold(scope, &group.aggregate, rows)?;
     let (extent, closing) = build_extent(scope, spec, group, &keys, &fold, rows)?;
     let window = match extent {
@@ -57,7 +57,14 @@ pub(super) fn build_group(
         Fold::Sql(aggregates) => describe_columns(aggregates.iter().flat_map(AggregateExpr::state_fields)),
         Fold::Reduce(..) => String::new(),
     };
-    let layout = StateLayout { key: format!("{key}{}", describe_extent(&group.extent)), value, columns, version: 0 };
+    let kind = match extent {
+        Extent::Running | Extent::Batch => StateKind::Key,
+        Extent::Batches(_) => StateKind::Batch,
+        Extent::Windows { .. } => StateKind::Window,
+        Extent::Sessions { .. } => StateKind::Session,
+    };
+    let key = format!("{key}{}", describe_extent(&group.extent));
+    let layout = StateLayout { kind, keys: keys.count(), key, value, columns, version: 0 };
     Some(Group { keys, fold, extent, closing, layout, schema })
 }
 

@@ -12,7 +12,7 @@ use super::{
     time::only_event_time,
 };
 use crate::{
-    checkpoint::StateLayout,
+    checkpoint::{StateKind, StateLayout},
     expr::ScalarExpr,
     manifest::{Diagnostic, JoinSpec, Spanned, TransformSpec},
     model::{describe_schema, type_name},
@@ -63,6 +63,8 @@ pub(super) fn build_join(
     let [left_keys, right_keys] = keys;
     let within = join.within.as_ref().map(|within| within.value);
     let layout = StateLayout {
+        kind: StateKind::Side,
+        keys: left_keys.count(),
         key: describe_schema(&left_keys.schema),
         value: format!("rows of `{}` and of `{}`", describe_schema(&left.schema), describe_schema(&right.schema)),
         columns: String::new(),
@@ -112,7 +114,8 @@ impl Join {
     /// How much longer than its input the rows it puts out may be in coming: as long as a row of one side waits for the
     /// other.
     fn holds_back(&self) -> Duration {
-        [0, 1].into_iter().filter_map(|side| self.waits(side)).max().unwrap_or_default()
+        let longest = [0, 1].into_iter().filter_map(|side| self.waits(side)).max().unwrap_or_default();
+        Duration::from_micros(u64::try_from(longest).unwrap_or(0))
     }
 }
 
@@ -145,7 +148,7 @@ pub(super) fn build_keys(scope: &mut Scope<'_>, join: &JoinSpec, left: &Rows, ri
         // The same names on both sides: they are one key.
         let fields = expressions.iter().enumerate();
         let fields = fields.map(|(at, key)| key.field().with_name(format!("key {at}")).with_nullable(true));
-        Columns { schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())), expressions }
+        Columns { schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())), expressions }.into_key()
     };
     Some([columns(lefts), columns(rights)])
 }

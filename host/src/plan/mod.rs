@@ -19,11 +19,14 @@ mod update;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use arrow::datatypes::SchemaRef;
+use arrow::{
+    array::{ArrayRef, RecordBatch},
+    datatypes::SchemaRef,
+};
 
 use crate::{
     checkpoint::StateLayout,
-    expr::{AggregateExpr, ScalarExpr},
+    expr::{AggregateExpr, ExprError, ScalarExpr},
     manifest::{Bound, OutputMode},
     model::{Epoch, PartName},
     ports::{FunctionUse, UseIndex},
@@ -185,6 +188,23 @@ pub struct Columns {
     pub schema: SchemaRef,
 }
 
+impl Columns {
+    /// Computes them for every row.
+    pub fn evaluate(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>, ExprError> {
+        self.expressions.iter().map(|expression| expression.evaluate(batch)).collect()
+    }
+
+    /// How many there are.
+    fn count(&self) -> u32 {
+        u32::try_from(self.expressions.len()).expect("a manifest has not so many columns")
+    }
+
+    /// The same as a key, in which values that are equal are the same.
+    fn into_key(self) -> Self {
+        Columns { expressions: self.expressions.into_iter().map(ScalarExpr::into_key).collect(), ..self }
+    }
+}
+
 /// A call of a function of a plugin.
 #[derive(Clone)]
 pub struct Call {
@@ -278,6 +298,14 @@ pub struct Group {
     pub layout: StateLayout,
     /// The window, the key columns, then the results.
     pub schema: SchemaRef,
+}
+
+impl Group {
+    /// Whether all rows are one group, which SQL gives a result even where there are no rows: a count of 0.
+    pub fn is_global(&self) -> bool {
+        let by_time = matches!(self.extent, Extent::Windows { .. } | Extent::Sessions { .. });
+        matches!(self.fold, Fold::Sql(_)) && self.keys.expressions.is_empty() && !by_time
+    }
 }
 
 /// How far back a group reaches.
@@ -405,12 +433,12 @@ impl Join {
         self.before.is_some() || self.after.is_some()
     }
 
-    /// How far the watermark must be past the time of a row of a side before no row of the other side can match it any
-    /// more: past that of its key, where a key is an event time. None for ever.
-    pub fn waits(&self, side: usize) -> Option<Duration> {
+    /// How far the watermark must be past the time of a row of a side, in microseconds, before no row of the other side
+    /// can match it any more: past that of its key, where a key is an event time. None for ever.
+    pub fn waits(&self, side: usize) -> Option<i64> {
         let bound = if side == 0 { self.after } else { self.before };
         match self.key_time {
-            Some(_) => Some(Duration::ZERO),
+            Some(_) => Some(0),
             None => Some(bound?.wait()),
         }
     }

@@ -12,7 +12,7 @@ use super::{
     time::{expect_column, expect_timestamp, only_event_time},
 };
 use crate::{
-    checkpoint::StateLayout,
+    checkpoint::{StateKind, StateLayout},
     manifest::{Diagnostic, Spanned, TransformSpec, UpdateSpec},
     model::{describe_schema, type_name},
     ports::Role,
@@ -36,7 +36,7 @@ pub(super) fn build_update(
         );
         return None;
     }
-    let grouped = select_columns(scope, &update.by, &rows.schema)?;
+    let grouped = select_columns(scope, &update.by, &rows.schema)?.into_key();
     let (call, function) = build_call(scope, &update.call, rows, &[Role::KeyedState])?;
     let mut keys = Vec::with_capacity(function.key.fields().len());
     for wanted in function.key.fields() {
@@ -88,6 +88,8 @@ pub(super) fn build_update(
     let key_fields = key_fields.map(|(at, key)| key.field().with_name(format!("key {at}")).with_nullable(true));
     let fields = key_fields.chain(call.arguments.schema.fields().iter().map(|field| field.as_ref().clone()));
     let layout = StateLayout {
+        kind: StateKind::Function,
+        keys: keys.count(),
         key: describe_schema(&keys.schema),
         value: format!("the state of {}", call.label),
         columns: String::new(),

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
 use crate::model::ProcessingTime;
@@ -34,9 +34,6 @@ pub struct Range {
 /// Laws: `next_range` after `restore` goes on exactly where the last range of the history ended; `read` of one
 /// range gives the same splits, in the same order, whenever it is called and whatever the number of workers.
 pub trait Source: Send {
-    /// The columns of its rows.
-    fn schema(&self) -> SchemaRef;
-
     /// Takes up where the checkpoint stands: the ranges of all committed epochs, oldest first, from the last cumulative
     /// one on; empty for a new pipeline. Called once, before anything else.
     fn restore(&mut self, history: &[Range]) -> Result<(), SourceError>;

@@ -1,14 +1,11 @@
 //! The port of a table that streams are joined with: small, whole, and read anew when it has changed.
 
-use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use arrow::array::RecordBatch;
 
 use crate::model::Digest;
 
 /// A table outside.
 pub trait Table: Send {
-    /// Its columns.
-    fn schema(&self) -> SchemaRef;
-
     /// Its rows, when they are not those of the last time; none when nothing has changed. Asked before each epoch, so
     /// it must cost next to nothing then.
     fn refresh(&mut self) -> Result<Option<TableRows>, TableError>;

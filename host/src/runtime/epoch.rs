@@ -266,8 +266,11 @@ impl Pipeline {
         gathered: &mut Gathered,
         chunks: &mut Vec<StateChunk>,
     ) -> Result<(), RunError> {
-        let input: Vec<Shuffled> = gathered.shuffled.remove(&node).unwrap_or_default();
         let state = &self.states[&node];
+        let mut input: Vec<Shuffled> = gathered.shuffled.remove(&node).unwrap_or_default();
+        if input.is_empty() {
+            input.extend(state.of_nothing()?);
+        }
         let Node { modes, behind, .. } = &self.prepared.plan.nodes[node];
         let store = self.store.as_ref();
         let scope = scope_of(plan);

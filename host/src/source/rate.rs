@@ -93,10 +93,6 @@ impl Rate {
 }
 
 impl Source for Rate {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
-    }
-
     fn restore(&mut self, history: &[Range]) -> Result<(), SourceError> {
         history.last().map_or(Ok(()), |last| self.take_up(last).map(drop))
     }

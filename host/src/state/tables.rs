@@ -20,7 +20,7 @@ pub(super) const STATE: TableDefinition<'_, (&str, u32, u64), &[u8]> = TableDefi
 /// The key in [`META`] of the version of everything above.
 pub(super) const FORMAT_KEY: &str = "format";
 /// The version this code reads and writes.
-pub(super) const FORMAT: u64 = 3;
+pub(super) const FORMAT: u64 = 4;
 
 /// All keys of a part.
 pub(super) fn of_part(part: &PartName) -> RangeInclusive<(&str, u64)> {

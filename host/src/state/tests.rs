@@ -20,7 +20,7 @@ use redb::{StorageBackend, TableDefinition, backends::FileBackend};
 use tempfile::TempDir;
 
 use crate::{
-    checkpoint::{EventTimes, StateLayout},
+    checkpoint::{EventTimes, StateKind, StateLayout},
     model::{Digest, EventTime, ProcessingTime, Watermark},
     ports::Offset,
     watermark::{EpochWatermarks, Policy},
@@ -47,6 +47,8 @@ fn committed_at(epoch: u64) -> Committed {
         layouts: vec![(
             COUNTS.into(),
             StateLayout {
+                kind: StateKind::Key,
+                keys: 1,
                 key: "word: utf8".to_owned(),
                 value: "count(*)".to_owned(),
                 columns: String::new(),
@@ -346,7 +348,8 @@ fn later_versions_are_refused() {
         .unwrap();
     assert!(refusal(store.committed()).contains("its encoding has version 9"));
     drop(store);
-    assert!(refusal(RedbStore::open(dir.path())).contains("has format 4, and this tidemill reads format 3"));
+    let expected = format!("has format {}, and this tidemill reads format {}", tables::FORMAT + 1, tables::FORMAT);
+    assert!(refusal(RedbStore::open(dir.path())).contains(&expected));
 }
 
 /// A process that is killed while it makes a checkpoint leaves one without a name, as large as the state may be. The

@@ -71,10 +71,6 @@ impl FileTable {
 }
 
 impl Table for FileTable {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
-
     fn refresh(&mut self) -> Result<Option<TableRows>, TableError> {
         let stamp = self.stamp()?;
         if self.seen == Some(stamp) {

@@ -5,6 +5,7 @@ use std::{
     ops::Range as Span,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -155,7 +156,7 @@ impl<'a> Trial<'a> {
             max_files_per_trigger: None,
             max_bytes_per_trigger: None,
             latest_first: false,
-            max_file_age: None,
+            max_file_age: Duration::MAX,
             max_line_bytes: MAX_LINE_BYTES,
         })
     }

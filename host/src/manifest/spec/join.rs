@@ -1,6 +1,6 @@
 //! Joins, and how far apart in time rows may be that match.
 
-use std::{fmt, ops::Range as Span, time::Duration};
+use std::ops::Range as Span;
 
 use serde::Serialize;
 
@@ -35,8 +35,8 @@ pub struct Within {
 /// How far apart in time two rows may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Bound {
-    /// So far.
-    pub distance: Duration,
+    /// So far, in microseconds. Less than nothing is at least so far the other way.
+    pub distance: i64,
     /// Whether they must be closer than that.
     pub strict: bool,
 }
@@ -44,24 +44,17 @@ pub struct Bound {
 impl Bound {
     /// Whether a time is near enough behind another.
     pub fn reaches(self, from: EventTime, to: EventTime) -> bool {
-        let last = from.after(self.distance);
+        let last = from.shifted(self.distance);
         to < last || (to == last && !self.strict)
     }
 
-    /// How far the watermark must be past a time before nothing within the bound can come any more. A bound that is not
-    /// strict still belongs to it, so that is just after the bound; Spark reckons in milliseconds here, and whether an
-    /// epoch sooner or later must be the same.
-    pub fn wait(self) -> Duration {
+    /// How far the watermark must be past a time, in microseconds, before nothing within the bound can come any more. A
+    /// bound that is not strict still belongs to it, so that is just after the bound; Spark reckons in milliseconds
+    /// here, and whether an epoch sooner or later must be the same.
+    pub fn wait(self) -> i64 {
         match self.strict {
             true => self.distance,
-            false => self.distance + Duration::from_millis(1),
+            false => self.distance + 1000,
         }
-    }
-}
-
-/// `less than 5s`.
-impl fmt::Display for Bound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?}", if self.strict { "less than" } else { "at most" }, self.distance)
     }
 }

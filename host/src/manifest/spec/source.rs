@@ -84,7 +84,7 @@ pub struct FilesSource {
     /// Newest files first.
     pub latest_first: bool,
     /// Ignore files older than the newest seen by more than this.
-    pub max_file_age: Option<Duration>,
+    pub max_file_age: Duration,
     /// A longer line is a bad row.
     pub max_line_bytes: usize,
 }

@@ -93,7 +93,7 @@ impl JoinBucket {
         let note = |row: usize| {
             let time = at(times, row);
             let counts = if keys.is_some() { at(keys, row) } else { time };
-            let end = self.join.waits(side).and_then(|wait| Some(counts?.after(wait)));
+            let end = self.join.waits(side).and_then(|wait| Some(counts?.shifted(wait)));
             Note { time, end, matched: false }
         };
         (0..rows).map(note).collect()

@@ -7,8 +7,9 @@ use arrow::{
 
 use super::*;
 
-fn layout(key: &str) -> StateLayout {
-    StateLayout { key: key.to_owned(), value: "what is kept".to_owned(), columns: String::new(), version: 0 }
+fn layout(kind: StateKind, keys: u32) -> StateLayout {
+    let (key, value) = ("word: utf8".to_owned(), "what is kept".to_owned());
+    StateLayout { kind, keys, key, value, columns: String::new(), version: 0 }
 }
 
 fn times(micros: &[i64]) -> ArrayRef {
@@ -29,8 +30,8 @@ fn chunk(columns: &[(&str, ArrayRef)], gone: &[bool]) -> RecordBatch {
         .unwrap()
 }
 
-fn shown(key: &str, buckets: &[Vec<RecordBatch>], most: usize) -> (u64, Vec<String>) {
-    let mut rows = StoredRows::new(&"counts".into(), &layout(key), most);
+fn shown(kind: StateKind, keys: u32, buckets: &[Vec<RecordBatch>], most: usize) -> (u64, Vec<String>) {
+    let mut rows = StoredRows::new(&"counts".into(), &layout(kind, keys), most);
     buckets.iter().for_each(|bucket| rows.add(bucket).unwrap());
     let keys = rows.keys();
     let Some(rows) = rows.finish().unwrap() else { return (keys, Vec::new()) };
@@ -55,9 +56,9 @@ fn later_rows_replace_earlier_ones() {
     let other = vec![words(&["sea", "mast"], &[4, 5], &[false; 2]), words(&["mast"], &[0], &[true])];
     let buckets = [one, Vec::new(), other];
     let all = ["word count[0]", "sea 4", "tide 2", "wheel 7"];
-    assert_eq!(shown("word: utf8", &buckets, 10), (3, all.map(str::to_owned).into()));
-    assert_eq!(shown("word: utf8", &buckets, 2), (3, all[..3].iter().map(|line| (*line).to_owned()).collect()));
-    assert_eq!(shown("word: utf8", &[], 2), (0, Vec::new()));
+    assert_eq!(shown(StateKind::Key, 1, &buckets, 10), (3, all.map(str::to_owned).into()));
+    assert_eq!(shown(StateKind::Key, 1, &buckets, 2), (3, all[..3].iter().map(|line| (*line).to_owned()).collect()));
+    assert_eq!(shown(StateKind::Key, 1, &[], 2), (0, Vec::new()));
 }
 
 /// The same key lives in each of its windows by itself; a session is known by its start, whatever its end has become.
@@ -67,22 +68,23 @@ fn spans_are_part_of_the_key() {
         let columns = [("window_start", times(starts)), ("word", text(&["a", "a"])), ("count[0]", numbers(counts))];
         vec![chunk(&columns, &[false, false])]
     };
-    let key = "window_start: timestamp, window_end: timestamp, word: utf8 (windows of 5s every 5s from 0 us on at)";
     let expected = ["word window_start count[0]", "a 1970-01-01T00:00:00Z 2", "a 1970-01-01T00:00:05Z 1"];
-    assert_eq!(shown(key, &[window(&[5_000_000, 0], &[1, 2])], 9), (2, expected.map(str::to_owned).into()));
+    assert_eq!(
+        shown(StateKind::Window, 1, &[window(&[5_000_000, 0], &[1, 2])], 9),
+        (2, expected.map(str::to_owned).into())
+    );
 
     let session = |end: i64, count: i64| {
         let span = [("window_start", times(&[0])), ("window_end", times(&[end]))];
         chunk(&[&span[..], &[("word", text(&["a"])), ("count[0]", numbers(&[count]))]].concat(), &[false])
     };
-    let key = "window_start: timestamp, window_end: timestamp, word: utf8 (sessions on at)";
     let expected = ["word window_start window_end count[0]", "a 1970-01-01T00:00:00Z 1970-01-01T00:00:09Z 3"];
     let grown = vec![session(4_000_000, 1), session(9_000_000, 3)];
-    assert_eq!(shown(key, &[grown], 9), (1, expected.map(str::to_owned).into()));
+    assert_eq!(shown(StateKind::Session, 1, &[grown], 9), (1, expected.map(str::to_owned).into()));
 
     // A total over the windows of another part has their columns as its key.
     let total = [("window_start", times(&[0])), ("window_end", times(&[5])), ("count[0]", numbers(&[3]))];
-    let (keys, rows) = shown("window_start: timestamp, window_end: timestamp", &[vec![chunk(&total, &[false])]], 9);
+    let (keys, rows) = shown(StateKind::Key, 2, &[vec![chunk(&total, &[false])]], 9);
     assert_eq!((keys, rows[0].as_str()), (1, "window_start window_end count[0]"));
 }
 
@@ -93,8 +95,10 @@ fn parts_of_a_key_are_told_apart() {
         chunk(&[("batch", numbers(&[batch])), ("word", text(&["a"])), ("count[0]", numbers(&[count]))], &[gone])
     };
     let stored = vec![batch(0, 1, false), batch(1, 2, false), batch(0, 0, true), batch(1, 3, false)];
-    let key = "word: utf8 (the last 2 batches every 1)";
-    assert_eq!(shown(key, &[stored], 9), (1, ["word batch count[0]", "a 1 3"].map(str::to_owned).into()));
+    assert_eq!(
+        shown(StateKind::Batch, 1, &[stored], 9),
+        (1, ["word batch count[0]", "a 1 3"].map(str::to_owned).into())
+    );
 
     let flag = |flag: bool| -> ArrayRef { Arc::new(BooleanArray::from(vec![flag])) };
     let row = |right: bool, number: i64, matched: bool| {
@@ -103,13 +107,7 @@ fn parts_of_a_key_are_told_apart() {
         let columns = [("user", text(&["u"])), ("0 user", text(&["u"])), ("1 price", numbers(&[9]))];
         chunk(&[&own[..], &columns].concat(), &[false])
     };
-    let layout = StateLayout {
-        key: "user: utf8".to_owned(),
-        value: "rows of `user: utf8` and of `price: int64`".to_owned(),
-        columns: String::new(),
-        version: 0,
-    };
-    let mut rows = StoredRows::new(&"joined".into(), &layout, 9);
+    let mut rows = StoredRows::new(&"joined".into(), &layout(StateKind::Side, 1), 9);
     rows.add(&[row(false, 7, false), row(true, 7, true), row(false, 7, true), row(false, 8, false)]).unwrap();
     let rows = rows.finish().unwrap().unwrap();
     assert_eq!(rows.num_rows(), 3);
@@ -121,7 +119,10 @@ fn parts_of_a_key_are_told_apart() {
 #[test]
 fn a_group_without_a_key_is_one_row() {
     let count = |count: i64| chunk(&[("count[0]", numbers(&[count]))], &[false]);
-    assert_eq!(shown("", &[vec![count(1), count(5)]], 9), (1, vec!["count[0]".to_owned(), "5".to_owned()]));
+    assert_eq!(
+        shown(StateKind::Key, 0, &[vec![count(1), count(5)]], 9),
+        (1, vec!["count[0]".to_owned(), "5".to_owned()])
+    );
 }
 
 /// A function's state is bytes, but when it goes and what it waits for is there to be read.
@@ -146,13 +147,13 @@ fn timers_are_readable() {
          1970-01-01T00:00:02Z}]",
     ];
     let rows = vec![chunk(&columns, &[false, false])];
-    assert_eq!(shown("state: utf8", &[rows], 9), (2, expected.map(str::to_owned).into()));
+    assert_eq!(shown(StateKind::Function, 1, &[rows], 9), (2, expected.map(str::to_owned).into()));
 }
 
-/// Columns that are not those of the layout are refused rather than shown as something else.
+/// Fewer columns than the layout says are refused rather than shown as something else.
 #[test]
 fn foreign_columns_are_refused() {
-    let mut rows = StoredRows::new(&"counts".into(), &layout("word: utf8"), 9);
+    let mut rows = StoredRows::new(&"counts".into(), &layout(StateKind::Window, 1), 9);
     let error = rows.add(&[chunk(&[("name", text(&["a"]))], &[false])]).unwrap_err();
     assert!(error.to_string().contains("do not fit the key `word: utf8`"), "{error}");
 }

@@ -40,7 +40,6 @@ pub(super) struct Files {
     settings: FilesSource,
     inbox: Inbox,
     format: Format,
-    schema: SchemaRef,
     /// How many files ranges were given out for.
     position: u64,
     seen: Seen,
@@ -61,16 +60,15 @@ impl Files {
         let inbox = Inbox::open(&settings.path)?;
         // As in Spark: with the newest first and a limit, old files are read last, not left out.
         let limited = settings.max_files_per_trigger.is_some() || settings.max_bytes_per_trigger.is_some();
-        let max_age = settings.max_file_age.filter(|_| !(settings.latest_first && limited));
-        let (format, schema) = match settings.format {
-            FileFormat::Text => (Format::Text, line::schema()),
-            FileFormat::Json { .. } => (Format::Json(schema.clone()), schema),
+        let max_age = (!(settings.latest_first && limited)).then_some(settings.max_file_age);
+        let format = match settings.format {
+            FileFormat::Text => Format::Text,
+            FileFormat::Json { .. } => Format::Json(schema),
         };
         Ok(Files {
             settings: settings.clone(),
             inbox,
             format,
-            schema,
             position: 0,
             seen: Seen::new(max_age),
             waiting: VecDeque::new(),
@@ -131,10 +129,6 @@ impl Files {
 }
 
 impl Source for Files {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
-    }
-
     fn restore(&mut self, history: &[Range]) -> Result<(), SourceError> {
         for range in history {
             self.take_up(&planned::decode(&range.detail)?, files_so_far(&range.end)?);

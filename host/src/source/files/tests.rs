@@ -41,7 +41,7 @@ fn settings(path: &Path) -> FilesSource {
         max_files_per_trigger: None,
         max_bytes_per_trigger: None,
         latest_first: false,
-        max_file_age: None,
+        max_file_age: Duration::from_secs(7 * 86_400),
         max_line_bytes: 1 << 20,
     }
 }
@@ -126,7 +126,7 @@ fn old_files_are_ignored_once_newer_ones_were_seen() {
     let folder = folder();
     put(&folder, "old", 10);
     put(&folder, "new", 1000);
-    let aged = FilesSource { max_file_age: Some(Duration::from_secs(100)), ..settings(folder.path()) };
+    let aged = FilesSource { max_file_age: Duration::from_secs(100), ..settings(folder.path()) };
     let mut source = open(&aged);
     assert_eq!(epoch(&mut source).unwrap(), ["old", "new"]);
     put(&folder, "too old", 899);

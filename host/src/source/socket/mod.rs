@@ -10,8 +10,6 @@ mod splitter;
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
-
 use crate::{
     manifest::SocketSource,
     model::ProcessingTime,
@@ -45,10 +43,6 @@ impl Socket {
 }
 
 impl Source for Socket {
-    fn schema(&self) -> SchemaRef {
-        line::schema()
-    }
-
     fn restore(&mut self, history: &[Range]) -> Result<(), SourceError> {
         if let Some(last) = history.last() {
             self.position = count::from_offset(&last.end)?;

@@ -2,7 +2,8 @@
 //! row may be replaced by a later one.
 
 use super::pipeline::{
-    Aggregate, COLUMNS, END, Extent, Function, Gap, Group, Join, Keyed, Mode, Pipeline, SOURCES, START, Stage, WINDOW,
+    Aggregate, Bound, COLUMNS, END, Extent, Function, Gap, Group, Join, Keyed, Mode, Pipeline, SOURCES, START, Stage,
+    WINDOW,
 };
 
 /// Rows on their way.
@@ -248,6 +249,27 @@ impl Join {
         let of_left = self.on.iter().position(|(name, _)| is_time(left, name));
         of_left.or_else(|| self.on.iter().position(|(_, name)| is_time(right, name)))
     }
+
+    /// Whether a row of the left is over some day.
+    pub(crate) fn ends(&self, left: &Flow, right: &Flow) -> bool {
+        self.waits(0).is_some() || self.key_time(left, right).is_some()
+    }
+
+    /// How far the watermark is past the time of a row of a side when the bound lets nothing match it any more. What is
+    /// just on the bound may still match, and time past that is reckoned in milliseconds, as in Spark.
+    pub(crate) fn waits(&self, side: usize) -> Option<i64> {
+        let bound = self.within?[1 - side]?;
+        Some(bound.distance + if bound.strict { 0 } else { 1000 })
+    }
+}
+
+/// Whether two rows can be so far apart at all.
+pub(crate) fn leaves_room(within: [Option<Bound>; 2]) -> bool {
+    match within {
+        [Some(before), Some(after)] => before.distance + after.distance >= i64::from(before.strict || after.strict),
+        [None, None] => false,
+        _ => true,
+    }
 }
 
 impl Group {
@@ -255,6 +277,11 @@ impl Group {
     pub(crate) fn numeric_results(&self, flow: &Flow) -> Vec<String> {
         let results = self.aggregates.iter().map(|aggregate| flow.result_of(aggregate));
         results.filter(|column| column.kind == Kind::Number).map(|column| column.name).collect()
+    }
+
+    /// Whether all rows are one group, which has a result also when there are none.
+    pub(crate) fn is_global(&self) -> bool {
+        self.by.is_empty() && !self.is_windowed() && !self.reduces()
     }
 
     /// Whether the window is among the columns of the result.

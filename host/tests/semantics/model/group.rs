@@ -72,6 +72,9 @@ impl<'a> Groups<'a> {
             }
             dropped += late_of_part.len() as u64;
         }
+        if self.group.is_global() && parts.iter().all(Vec::is_empty) {
+            self.add_nothing(now);
+        }
         self.merge_sessions();
         let rows = self.results(now);
         self.remove(now);
@@ -134,6 +137,16 @@ impl<'a> Groups<'a> {
         }
     }
 
+    /// All rows are a group also when there are none.
+    fn add_nothing(&mut self, now: Now) {
+        let span = self.spans_of(&Row::new(), now)[0];
+        let of_key = self.kept.entry(Row::new()).or_default();
+        match of_key.iter_mut().find(|held| held.span == span) {
+            Some(held) => held.touched = true,
+            None => of_key.push(Held { span, rows: Vec::new(), touched: true }),
+        }
+    }
+
     /// Sessions that overlap or touch are one.
     fn merge_sessions(&mut self) {
         if !matches!(self.group.extent, Extent::Sessions { .. }) {
@@ -187,10 +200,11 @@ impl<'a> Groups<'a> {
         let keys: BTreeSet<Row> = self.kept.keys().chain(&self.valued).cloned().collect();
         for key in keys {
             let held = self.kept.get(&key).into_iter().flatten().filter(|held| held.span.0 >= first);
-            let rows: Vec<Row> = held.flat_map(|held| held.rows.clone()).collect();
-            if rows.is_empty() && !self.valued.contains(&key) {
+            let held: Vec<&Held> = held.collect();
+            if held.is_empty() && !self.valued.contains(&key) {
                 continue;
             }
+            let rows: Vec<Row> = held.iter().flat_map(|held| held.rows.clone()).collect();
             let result = self.result(&key, (0, 0), &rows);
             if keep.is_some_and(|keep| !self.stays(keep, &result)) {
                 self.kept.remove(&key);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Now, Part, Passed,
     flow::Flow,
-    pipeline::Join,
+    pipeline::{Bound, Join},
     value::{Row, Value, time_of},
 };
 
@@ -74,13 +74,9 @@ impl<'a> Sides<'a> {
             let never_over = (time.is_none() && self.join.within.is_some())
                 || self.key_time.is_some_and(|at| key[at] == Value::Null);
             if !never_over && (!is_missing(&key) || comes_out_alone) {
-                let end = match (self.key_time, self.join.within) {
-                    (Some(at), _) => time_of(&key[at]),
-                    // The bound still matches, and time past it is reckoned in milliseconds, as in Spark.
-                    (None, Some((before, after))) => {
-                        time.map(|time| time + if side == 0 { after } else { before } + 1000)
-                    }
-                    (None, None) => None,
+                let end = match self.key_time {
+                    Some(at) => time_of(&key[at]),
+                    None => time.and_then(|time| Some(time + self.join.waits(side)?)),
                 };
                 let held = Held { row: row.clone(), time, end, is_new: true, matched: false };
                 self.kept.entry(key).or_default()[side].push(held);
@@ -132,7 +128,10 @@ fn is_missing(key: &Row) -> bool {
 
 /// Whether the right is no earlier and no later than it may be.
 fn are_close(join: &Join, left: &Held, right: &Held) -> bool {
-    let Some((before, after)) = join.within else { return true };
+    let Some(within) = join.within else { return true };
     let (Some(left), Some(right)) = (left.time, right.time) else { return false };
-    (left - before..=left + after).contains(&right)
+    let allows = |(bound, further): (Option<Bound>, i64)| {
+        bound.is_none_or(|bound| if bound.strict { further < bound.distance } else { further <= bound.distance })
+    };
+    within.into_iter().zip([left - right, right - left]).all(allows)
 }

@@ -11,10 +11,10 @@ mod value;
 
 use std::collections::VecDeque;
 
-pub(crate) use flow::{Column, Finality, Flow, Kind};
+pub(crate) use flow::{Column, Finality, Flow, Kind, leaves_room};
 pub(crate) use pipeline::{
-    Aggregate, COLUMNS, END, Extent, Function, Gap, Group, Join, Keep, Keyed, Mode, Pipeline, SOURCES, START, Stage,
-    Trigger, Update, VALUE, WINDOW,
+    Aggregate, Bound, COLUMNS, END, Extent, Function, Gap, Group, Join, Keep, Keyed, Mode, Pipeline, SOURCES, START,
+    Stage, Trigger, Update, VALUE, WINDOW,
 };
 pub(crate) use value::{Row, Value};
 
@@ -226,10 +226,9 @@ impl<'a> Model<'a> {
                     *lead = latest(&parts, self.flows[at + 1].at(on)).max(*lead);
                 }
                 // Where a key is an event time no row waits beyond it.
-                Stage::Join(Join { within: Some((before, after)), .. }) if !matches!(stage, Keeping::Join(sides) if sides.ends_by_key()) =>
-                {
+                Stage::Join(join) if !matches!(stage, Keeping::Join(sides) if sides.ends_by_key()) => {
                     // A row may come out as late as it waits for its match, and what is behind waits for it.
-                    let waits = before.max(after);
+                    let waits = [0, 1].into_iter().filter_map(|side| join.waits(side)).max().unwrap_or(0).max(0);
                     (now.late, now.over) = (now.late - waits, now.over - waits);
                 }
                 _ => {}

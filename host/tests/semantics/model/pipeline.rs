@@ -83,11 +83,18 @@ pub(crate) enum Keyed {
 pub(crate) struct Join {
     /// The columns that must be equal, of the left and of the right.
     pub(crate) on: Vec<(String, String)>,
-    /// How much earlier and how much later than the left the right may be.
-    pub(crate) within: Option<(i64, i64)>,
+    /// How much earlier and how much later than the left the right may be; none for any time.
+    pub(crate) within: Option<[Option<Bound>; 2]>,
     pub(crate) outer: bool,
     /// The column of event time of what comes out, and its delay.
     pub(crate) watermark: Option<(String, i64)>,
+}
+
+/// So far and no further, in microseconds; perhaps the other way, and perhaps not quite so far.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Bound {
+    pub(crate) distance: i64,
+    pub(crate) strict: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -5,8 +5,8 @@ use super::{
     script::{Script, Step},
 };
 use crate::model::{
-    Aggregate, COLUMNS, END, Extent, Finality, Flow, Function, Gap, Group, Join, Keep, Keyed, Kind, Mode, Part,
-    Pipeline, Row, SOURCES, START, Stage, Trigger, Update, VALUE, Value, WINDOW,
+    Aggregate, Bound, COLUMNS, END, Extent, Finality, Flow, Function, Gap, Group, Join, Keep, Keyed, Kind, Mode, Part,
+    Pipeline, Row, SOURCES, START, Stage, Trigger, Update, VALUE, Value, WINDOW, leaves_room,
 };
 
 const SECOND: i64 = 1_000_000;
@@ -163,11 +163,20 @@ fn join(numbers: &mut Numbers, pipeline: &mut Pipeline, left: &Flow) -> Stage {
     on.dedup();
     let bounds = [0, 0, SECOND, 2 * SECOND, 5 * SECOND, 10 * SECOND, 1500 * MILLISECOND];
     let within = (left.time.is_some() && right.time.is_some() && numbers.percent(90)).then(|| {
-        let after = numbers.pick(&bounds);
-        (if numbers.percent(30) { after } else { numbers.pick(&bounds) }, after)
+        let mut bound = |sign: i64| Some(Bound { distance: sign * numbers.pick(&bounds), strict: numbers.percent(15) });
+        let (before, far_from, after) = (bound(1), bound(-1), bound(1));
+        let within = numbers.pick(&[
+            [after, after],
+            [before, after],
+            [before, after],
+            [far_from, after],
+            [None, after],
+            [before, None],
+        ]);
+        if leaves_room(within) { within } else { [Some(Bound { distance: SECOND, strict: false }); 2] }
     });
     let mut join = Join { on, within, outer: false, watermark: None };
-    join.outer = (within.is_some() || join.key_time(left, &right).is_some()) && numbers.percent(50);
+    join.outer = join.ends(left, &right) && numbers.percent(50);
     if numbers.percent(40) {
         let left = left.columns.iter().filter(|column| column.kind == Kind::Time).map(|column| column.name.clone());
         // The time of the right has another name where the left has one like it.

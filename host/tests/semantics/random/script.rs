@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use crate::{
     case::{Case, EpochOfCase, Step as StepOfCase, seconds},
     model::{
-        Aggregate, Column, Extent, Flow, Function, Gap, Group, Join, Keep, Keyed, Kind, Mode, Model, Part, Pipeline,
-        Row, SOURCES, Stage, Trigger, Update, Value,
+        Aggregate, Bound, Column, Extent, Flow, Function, Gap, Group, Join, Keep, Keyed, Kind, Mode, Model, Part,
+        Pipeline, Row, SOURCES, Stage, Trigger, Update, Value,
     },
 };
 
@@ -215,11 +215,11 @@ fn join_lines(Join { on, within, outer, watermark }: &Join, line: &mut impl FnMu
         |(left, right): &(String, String)| if left == right { left.clone() } else { format!("{left} = {right}") };
     let mut join = format!("on = {}", quoted(&on.iter().map(both).collect::<Vec<_>>()));
     match within {
-        Some((before, after)) if before == after => {
-            let _ = write!(join, ", within = \"{}\"", duration(*after));
+        Some([before, after]) if before == after => {
+            let _ = write!(join, ", within = \"{}\"", bound(*after));
         }
-        Some((before, after)) => {
-            let (before, after) = (duration(*before), duration(*after));
+        Some([before, after]) => {
+            let (before, after) = (bound(*before), bound(*after));
             let _ = write!(join, ", within = {{ before = \"{before}\", after = \"{after}\" }}");
         }
         None => {}
@@ -303,6 +303,12 @@ fn group_lines(group: &Group, line: &mut impl FnMut(&str)) {
 
 fn quoted(names: &[impl AsRef<str>]) -> String {
     format!("[{}]", names.iter().map(|name| format!("\"{}\"", name.as_ref())).collect::<Vec<_>>().join(", "))
+}
+
+fn bound(bound: Option<Bound>) -> String {
+    bound.map_or("unbounded".to_owned(), |bound| {
+        format!("{}{}", if bound.strict { "<" } else { "" }, duration(bound.distance))
+    })
 }
 
 fn duration(micros: i64) -> String {

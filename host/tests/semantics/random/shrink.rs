@@ -1,7 +1,9 @@
 //! From a script that fails to a small one that fails too.
 
 use super::{Trial, generate::identity, script::Script};
-use crate::model::{COLUMNS, Extent, Finality, Flow, Group, Join, Keyed, Mode, Part, Stage, Trigger, VALUE, Value};
+use crate::model::{
+    Bound, COLUMNS, Extent, Finality, Flow, Group, Join, Keyed, Mode, Part, Stage, Trigger, VALUE, Value, leaves_room,
+};
 
 /// So many smaller trials are made at most: each takes some milliseconds.
 const MOST_TRIALS: usize = 3_000;
@@ -67,7 +69,8 @@ fn is_valid(script: &Script) -> bool {
                         .iter()
                         .all(|(one, other)| flow.columns[flow.at(one)].kind == right.columns[right.at(other)].kind)
                     && (join.within.is_none() || (flow.time.is_some() && right.time.is_some()))
-                    && (!join.outer || join.within.is_some() || join.key_time(flow, &right).is_some())
+                    && (!join.outer || join.ends(flow, &right))
+                    && join.within.is_none_or(leaves_room)
             }
             Stage::Update(update) => {
                 let needs_time = matches!(update.keyed, Keyed::AddUp | Keyed::SumUntilOver);
@@ -237,8 +240,8 @@ fn smaller_join(join: &mut Join, way: usize) {
         (1, _) => join.watermark = None,
         (2, _) if join.on.len() > 1 => drop(join.on.pop()),
         (3, _) => join.on = vec![(COLUMNS[1].to_owned(), COLUMNS[1].to_owned())],
-        (4, Some((before, _))) => *before = 0,
-        (5, Some((_, after))) => *after = 0,
+        (4, Some([before, _])) => *before = Some(Bound { distance: 0, strict: false }),
+        (5, Some([_, after])) => *after = Some(Bound { distance: 0, strict: false }),
         (6, within) if !join.outer => *within = None,
         _ => {}
     }

@@ -86,6 +86,21 @@ fn route(rows: Rows<Word<'_>>, short: Outlet<Word<'_>>, long: Outlet<Word<'_>>) 
     }
 }
 
+/// Tells each word with the number of its epoch.
+#[batch_handler]
+fn stamp(epoch: Epoch, rows: Rows<Word<'_>>, stamped: Outlet<Stamped<'_>>) {
+    for Word { word } in rows {
+        stamped.write(Stamped { epoch: epoch.number() as i64, word });
+    }
+}
+
+/// A word and the number of an epoch.
+#[derive(Row)]
+struct Stamped<'a> {
+    epoch: i64,
+    word: &'a str,
+}
+
 /// What is known of a word.
 #[state]
 #[derive(Default)]
@@ -246,6 +261,7 @@ plugin!(
     longer,
     Longest,
     route,
+    stamp,
     add_up,
     sum_until_over,
     sum_so_far,

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    checkpoint::{EventTimes, StateLayout},
+    checkpoint::{EventTimes, StateKind, StateLayout},
     model::{Digest, ProcessingTime, Watermark},
     ports::{CheckpointStore, ChunkKind, Offset, Range, StateChunk, StateReader},
     state::RedbStore,
@@ -25,6 +25,8 @@ const HEADER_BITS: usize = 8 * 320;
 
 fn committed_at(epoch: u64) -> Committed {
     let layout = StateLayout {
+        kind: StateKind::Key,
+        keys: 1,
         key: "word: utf8".to_owned(),
         value: "count = count(*)".to_owned(),
         columns: String::new(),
