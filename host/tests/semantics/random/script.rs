@@ -46,8 +46,20 @@ impl Script {
         self.pipeline.remembers || self.pipeline.delays().iter().flatten().count() <= 1
     }
 
-    /// A lost commit ends the process, so a start must follow.
+    /// A lost commit ends the process, so a start must follow. And what is due by the clock at once must not get rows in every
+    /// epoch: there would always be another one.
     pub(super) fn mend(&mut self) {
+        let mut always = false;
+        for stage in &mut self.pipeline.stages {
+            match stage {
+                Stage::Update(update) if always && update.keyed == Keyed::CountByClock => {
+                    update.keyed = Keyed::SumSoFar
+                }
+                Stage::Update(update) => always |= update.visits_all,
+                Stage::Group(group) => always |= group.is_global(),
+                _ => {}
+            }
+        }
         let mut lost = false;
         for step in &mut self.steps {
             step.restart |= lost;
@@ -61,6 +73,13 @@ impl Script {
         let mut model = Model::new(&self.pipeline);
         let has_watermark = self.pipeline.delays().iter().any(Option::is_some);
         let in_seconds = |micros: i64| has_watermark.then_some(micros as f64 / 1_000_000.0);
+        // Late rows are counted group by group in each task, and the buckets of a join are tasks.
+        let windows_behind_a_join = |stages: &[Stage]| {
+            let is_windowed = |stage: &Stage| matches!(stage, Stage::Group(group) if group.is_windowed());
+            matches!(stages[0], Stage::Join(_)) && stages[1..].iter().any(is_windowed)
+        };
+        let stages = &self.pipeline.stages;
+        let counts_late = !(0..stages.len()).any(|at| windows_behind_a_join(&stages[at..]));
         let mut workers = setting.workers.iter().copied().cycle();
         let mut case = Case {
             id,
@@ -87,7 +106,7 @@ impl Script {
             let shown = |epoch: crate::model::Epoch| EpochOfCase {
                 out: epoch.out.iter().map(|row| self.shown(row)).collect(),
                 watermark: in_seconds(epoch.watermark),
-                dropped: Some(epoch.dropped),
+                dropped: counts_late.then_some(epoch.dropped),
                 state: Some(epoch.kept),
             };
             let files = SOURCES.into_iter().zip(&step.files).map(|(source, files)| {
