@@ -73,6 +73,16 @@ impl Running {
         panic!("the process has said nothing on standard error for {PATIENCE:?}");
     }
 
+    /// Reads standard error until a line holds this.
+    pub fn wait_for_message(&mut self, text: &str) {
+        while let Some(line) = self.stderr_line() {
+            if line.contains(text) {
+                return;
+            }
+        }
+        panic!("it has ended and never said {text:?}");
+    }
+
     /// Closes the reading end of standard output, as `head` does when it has seen enough.
     pub fn close_stdout(&mut self) {
         self.stdout = mpsc::sync_channel(0).1;
@@ -108,6 +118,21 @@ impl Drop for Running {
 }
 
 impl Finished {
+    /// The same, which has gone well.
+    #[track_caller]
+    pub fn fine(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}", self.stderr());
+        self
+    }
+
+    /// It has ended with this code and said all of this.
+    #[track_caller]
+    pub fn refused(&self, code: i32, words: &[&str]) {
+        let error = self.stderr();
+        assert_eq!(self.code, Some(code), "{error}");
+        words.iter().for_each(|word| assert!(error.contains(word), "`{word}` is not in: {error}"));
+    }
+
     /// All of standard output.
     pub fn stdout(&self) -> String {
         self.stdout.join("\n")

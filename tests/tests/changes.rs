@@ -4,7 +4,7 @@
 use std::{fs, os::unix::process::ExitStatusExt};
 
 use serde_json::{Value, json};
-use tidemill_tests::{Finished, Folder, Running};
+use tidemill_tests::Folder;
 
 /// Rows as they are, a running total and windows of them; one file an epoch.
 const PIPELINE: &str = r#"
@@ -61,7 +61,7 @@ fn add_file(folder: &Folder, file: usize) {
 fn ran(files: usize) -> Folder {
     let folder = Folder::with(PIPELINE);
     (0..files).for_each(|file| add_file(&folder, file));
-    fine(folder.run(&[]));
+    folder.run(&[]).fine();
     folder
 }
 
@@ -70,7 +70,7 @@ fn killed(files: usize, point: &str) -> Folder {
     let folder = ran(files - 1);
     add_file(&folder, files - 1);
     // An epoch for each file, and one for each that closes a window: the first closes none.
-    let last = fine(folder.call(["verify", "pipeline.toml"])).stdout();
+    let last = folder.call(["verify", "pipeline.toml"]).fine().stdout();
     let last: u64 =
         last.split("epoch ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).expect("an epoch");
     let mut command = folder.command(["run", "pipeline.toml"]);
@@ -85,20 +85,9 @@ fn change(folder: &Folder, from: &str, to: &str) {
     folder.write("pipeline.toml", manifest.replace(from, to));
 }
 
-fn fine(finished: Finished) -> Finished {
-    assert_eq!(finished.code, Some(0), "{}", finished.stderr());
-    finished
-}
-
-fn refused(finished: Finished, words: &[&str]) {
-    let error = finished.stderr();
-    assert_eq!(finished.code, Some(1), "{error}");
-    words.iter().for_each(|word| assert!(error.contains(word), "`{word}` is not in: {error}"));
-}
-
 /// The rows of the running total.
 fn totals(folder: &Folder) -> Value {
-    let shown = fine(folder.call(["state", "pipeline.toml", "total", "--format", "json"])).stdout();
+    let shown = folder.call(["state", "pipeline.toml", "total", "--format", "json"]).fine().stdout();
     let state: Value = serde_json::from_str(&shown).expect("it is JSON");
     state["stages"][0]["rows"].clone()
 }
@@ -111,8 +100,8 @@ fn a_renamed_source_does_not_read_its_files_again() {
     add_file(&folder, 2);
     change(&folder, "sources.readings", "sources.events");
     change(&folder, r#"["readings"]"#, r#"["events"]"#);
-    refused(
-        folder.run(&[]),
+    folder.run(&[]).refused(
+        1,
         &[
             "what source `readings` has read",
             "`events` is new",
@@ -121,23 +110,22 @@ fn a_renamed_source_does_not_read_its_files_again() {
         ],
     );
     let run = |option: &str, value: &str| folder.call(["run", "pipeline.toml", option, value]);
-    refused(run("--rename-state", "readings=total"), &["`total` already, which would be lost"]);
-    refused(run("--rename-state", "readings=rows"), &["`readings` is a source, and the manifest has no source `rows`"]);
-    refused(
-        run("--rename-state", "reading=events"),
-        &["keeps nothing for `reading`", "`total`, `minutes`, `readings`"],
-    );
+    run("--rename-state", "readings=total").refused(1, &["`total` already, which would be lost"]);
+    run("--rename-state", "readings=rows")
+        .refused(1, &["`readings` is a source, and the manifest has no source `rows`"]);
+    run("--rename-state", "reading=events")
+        .refused(1, &["keeps nothing for `reading`", "`total`, `minutes`, `readings`"]);
     assert_eq!(folder.output("rows").len(), 20, "a start that is refused reads nothing");
-    fine(run("--rename-state", "readings=events"));
+    run("--rename-state", "readings=events").fine();
     assert_eq!(folder.output("rows").len(), 30);
-    fine(run("--rename-state", "readings=events"));
+    run("--rename-state", "readings=events").fine();
     assert_eq!(folder.output("rows").len(), 30, "the same command line does no harm a second time");
 
     change(&folder, "sources.events", "sources.others");
     change(&folder, r#"["events"]"#, r#"["others"]"#);
-    fine(run("--drop-state", "events"));
+    run("--drop-state", "events").fine();
     assert_eq!(folder.output("rows").len(), 60);
-    fine(run("--drop-state", "events"));
+    run("--drop-state", "events").fine();
     assert_eq!(folder.output("rows").len(), 60, "what fits is not forgotten");
 }
 
@@ -154,7 +142,7 @@ fn state_of_another_layout_is_refused_or_forgotten() {
     for (from, to, word) in other {
         let folder = ran(2);
         change(&folder, from, to);
-        refused(folder.run(&[]), &[word, "put the old definition back", "--drop-state"]);
+        folder.run(&[]).refused(1, &[word, "put the old definition back", "--drop-state"]);
     }
 
     let folder = ran(2);
@@ -162,12 +150,12 @@ fn state_of_another_layout_is_refused_or_forgotten() {
     change(&folder, "sum(value)", "min(value)");
     let minutes = folder.output("minutes").len();
     let run = || folder.call(["run", "pipeline.toml", "--drop-state", "total"]);
-    let told = fine(run());
+    let told = run().fine();
     assert!(told.stderr().contains("what was kept for `total` is forgotten"), "{}", told.stderr());
     assert_eq!(totals(&folder), json!([{"sensor": "s0", "total[0]": 0}, {"sensor": "s1", "total[0]": 1}]));
     assert!(folder.output("minutes").len() > minutes, "the other part has gone on");
     add_file(&folder, 3);
-    let again = fine(run());
+    let again = run().fine();
     assert!(!again.stderr().contains("forgotten"), "what fits is not forgotten again: {}", again.stderr());
 }
 
@@ -181,9 +169,9 @@ fn a_part_that_is_gone() {
     let (after, _) = after.split_once("[sinks.totals]").expect("it is there");
     folder.write("pipeline.toml", format!("{before}[transforms.minutes]{after}"));
     add_file(&folder, 2);
-    refused(folder.run(&[]), &["state of `total`", "put it back", "--drop-state total"]);
-    fine(folder.call(["run", "pipeline.toml", "--drop-state", "total"]));
-    fine(folder.run(&[]));
+    folder.run(&[]).refused(1, &["state of `total`", "put it back", "--drop-state total"]);
+    folder.call(["run", "pipeline.toml", "--drop-state", "total"]).fine();
+    folder.run(&[]).fine();
     assert_eq!(folder.output("rows").len(), 30);
 }
 
@@ -194,8 +182,8 @@ fn an_epoch_that_a_sink_has_is_not_run_again_as_something_else() {
     let folder = killed(3, "between-sink-commits");
     let undisturbed = ran(3);
     change(&folder, "value >= 0", "value > 100");
-    refused(
-        folder.run(&[]),
+    folder.run(&[]).refused(
+        1,
         &[
             "was under way, and sink `rows` has committed it",
             "the manifest",
@@ -205,16 +193,16 @@ fn an_epoch_that_a_sink_has_is_not_run_again_as_something_else() {
     );
     // Nothing that cannot change a row stands in the way, and with what there was it is finished.
     change(&folder, "value > 100", "value >= 0");
-    fine(folder.run(&["workers=3", "trigger=once"]));
+    folder.run(&["workers=3", "trigger=once"]).fine();
     assert_eq!(totals(&folder), totals(&undisturbed));
     change(&folder, "value >= 0", "value > 100");
-    fine(folder.run(&[]));
+    folder.run(&[]).fine();
     assert_eq!(folder.output("rows"), undisturbed.output("rows"));
     assert_eq!(folder.output("minutes"), undisturbed.output("minutes"));
 
     let folder = killed(3, "between-sink-commits");
     change(&folder, "value >= 0", "value > 100");
-    let told = fine(folder.call(["run", "pipeline.toml", "--replay-changed"]));
+    let told = folder.call(["run", "pipeline.toml", "--replay-changed"]).fine();
     assert!(told.stderr().contains("is run again with what has changed since: the manifest"), "{}", told.stderr());
     assert_eq!(folder.output("rows"), undisturbed.output("rows"));
     assert_ne!(totals(&folder), totals(&undisturbed));
@@ -225,7 +213,7 @@ fn an_epoch_that_a_sink_has_is_not_run_again_as_something_else() {
 fn an_epoch_that_no_sink_has_is_run_with_what_there_is() {
     let folder = killed(3, "before-sink-commit");
     change(&folder, "value >= 0", "value > 100");
-    let told = fine(folder.run(&[]));
+    let told = folder.run(&[]).fine();
     assert!(told.stderr().contains("is run again with what has changed since: the manifest"), "{}", told.stderr());
     assert_eq!(folder.output("rows").len(), 30);
     assert_eq!(totals(&folder), totals(&ran(2)));
@@ -238,11 +226,10 @@ fn the_source_of_an_epoch_under_way() {
     change(&folder, "sources.readings", "sources.events");
     change(&folder, r#"["readings"]"#, r#"["events"]"#);
     let run = |option: &str| folder.call(["run", "pipeline.toml", option, "readings=events"]);
-    refused(
-        folder.call(["run", "pipeline.toml", "--drop-state", "readings"]),
-        &["was under way with rows of source `readings`"],
-    );
-    fine(run("--rename-state"));
+    folder
+        .call(["run", "pipeline.toml", "--drop-state", "readings"])
+        .refused(1, &["was under way with rows of source `readings`"]);
+    run("--rename-state").fine();
     assert_eq!(folder.output("rows"), ran(3).output("rows"));
 }
 
@@ -252,21 +239,11 @@ fn a_sink_in_a_new_place_begins_there() {
     let folder = ran(2);
     add_file(&folder, 2);
     change(&folder, r#"path = "rows""#, r#"path = "rows2""#);
-    fine(folder.run(&[]));
+    folder.run(&[]).fine();
     assert_eq!((folder.output("rows").len(), folder.output("rows2").len()), (20, 10));
     fs::remove_dir_all(folder.path("rows2")).expect("it is there");
     add_file(&folder, 3);
-    refused(folder.run(&[]), &["sink `rows` has committed nothing, but the checkpoint stands at"]);
-}
-
-/// Reads standard error until a line holds this.
-fn wait_for_message(running: &mut Running, text: &str) {
-    while let Some(line) = running.stderr_line() {
-        if line.contains(text) {
-            return;
-        }
-    }
-    panic!("nobody said {text:?}");
+    folder.run(&[]).refused(1, &["sink `rows` has committed nothing, but the checkpoint stands at"]);
 }
 
 /// A change that was accepted while the pipeline ran is still good when it has stopped, or was killed, before it came
@@ -280,15 +257,15 @@ fn a_sink_that_was_moved_while_the_pipeline_ran() {
         let mut running = folder.start(["run", "pipeline.toml", "--watch"]);
         assert!(running.stdout_line().is_some(), "a batch");
         change(&folder, r#"path = "rows""#, r#"path = "rows2""#);
-        wait_for_message(&mut running, "swapped before epoch");
+        running.wait_for_message("swapped before epoch");
         if kill {
             drop(running);
         } else {
             running.interrupt();
-            fine(running.finish());
+            running.finish().fine();
         }
         add_file(&folder, 2);
-        fine(folder.run(&["trigger=available-now"]));
+        folder.run(&["trigger=available-now"]).fine();
         assert_eq!((folder.output("rows").len(), folder.output("rows2").len()), (20, 10));
     }
 }
@@ -339,7 +316,7 @@ format = "json"
     let mut running = folder.start(["run", "pipeline.toml", "--watch", "--progress", "json"]);
     assert!(running.stdout_line().is_some(), "an epoch");
     change(&folder, r#"after = "10m""#, r#"after = "20m""#);
-    wait_for_message(&mut running, "swapped before epoch");
+    running.wait_for_message("swapped before epoch");
     // Both go past the old bound, and not past the new one.
     feed("2", 2, 15);
     while !running.stdout_line().expect("it runs on").contains(r#""watermark":"2026-01-31T08:15"#) {}
@@ -347,6 +324,6 @@ format = "json"
     feed("3", 3, 25);
     while !running.stdout_line().expect("it runs on").contains(r#""watermark":"2026-01-31T08:25"#) {}
     running.interrupt();
-    fine(running.finish());
+    running.finish().fine();
     assert_eq!(folder.column("out", "id"), ["1"]);
 }

@@ -88,7 +88,7 @@ fn add_file(folder: &Folder, file: usize) {
 fn readings(files: usize) -> Folder {
     let folder = Folder::with(READINGS);
     (0..files).for_each(|file| add_file(&folder, file));
-    fine(folder.run(&[]));
+    folder.run(&[]).fine();
     folder
 }
 
@@ -98,19 +98,8 @@ fn elsewhere(folder: &Folder) {
     folder.write("pipeline.toml", manifest.replace(r#"path = "minutes""#, r#"path = "minutes2""#));
 }
 
-fn fine(finished: Finished) -> Finished {
-    assert_eq!(finished.code, Some(0), "{}", finished.stderr());
-    finished
-}
-
-fn refused(finished: Finished, code: i32, words: &[&str]) {
-    let error = finished.stderr();
-    assert_eq!(finished.code, Some(code), "{error}");
-    words.iter().for_each(|word| assert!(error.contains(word), "`{word}` is not in: {error}"));
-}
-
 fn state(folder: &Folder, place: &str) -> Value {
-    let shown = fine(folder.call(["state", place, "--format", "json"]));
+    let shown = folder.call(["state", place, "--format", "json"]).fine();
     serde_json::from_str(&shown.stdout()).expect("it is JSON")
 }
 
@@ -129,7 +118,7 @@ fn last_table(finished: &Finished) -> Vec<String> {
 #[test]
 fn a_run_from_a_savepoint_goes_on_as_the_pipeline_did() {
     let folder = readings(4);
-    fine(folder.call(["savepoint", "pipeline.toml", "--to", "kept/after-four"]));
+    folder.call(["savepoint", "pipeline.toml", "--to", "kept/after-four"]).fine();
     let saved = kept(&folder, CHECKPOINT);
     assert_eq!(kept(&folder, "kept/after-four"), saved);
     let description = fs::read_to_string(folder.path("kept/after-four/savepoint.json")).expect("it describes itself");
@@ -138,9 +127,9 @@ fn a_run_from_a_savepoint_goes_on_as_the_pipeline_did() {
 
     let before = (folder.output("rows").len(), folder.output("minutes").len());
     (4..7).for_each(|file| add_file(&folder, file));
-    let went_on = fine(folder.run(&[]));
+    let went_on = folder.run(&[]).fine();
     elsewhere(&folder);
-    let restored = fine(folder.call(["run", "pipeline.toml", "--from", "kept/after-four", "--checkpoint", "other"]));
+    let restored = folder.call(["run", "pipeline.toml", "--from", "kept/after-four", "--checkpoint", "other"]).fine();
     assert!(
         restored.stderr().contains("starting from a savepoint of `readings` after epoch 4"),
         "{}",
@@ -152,7 +141,7 @@ fn a_run_from_a_savepoint_goes_on_as_the_pipeline_did() {
     assert_eq!(folder.output("minutes2"), folder.output("minutes")[before.1..]);
     // The sinks belong to the new checkpoint now, and a later start goes on with both.
     add_file(&folder, 7);
-    fine(folder.call(["run", "pipeline.toml", "--checkpoint", "other"]));
+    folder.call(["run", "pipeline.toml", "--checkpoint", "other"]).fine();
     assert_eq!(folder.output("rows2").len(), 4 * 50);
     assert_eq!(kept(&folder, "kept/after-four"), saved, "a savepoint stays as it is");
 }
@@ -162,23 +151,19 @@ fn a_run_from_a_savepoint_goes_on_as_the_pipeline_did() {
 #[test]
 fn a_start_from_a_savepoint_is_refused_where_rows_would_double() {
     let folder = readings(2);
-    fine(folder.call(["savepoint", "pipeline.toml", "--to", "older"]));
+    folder.call(["savepoint", "pipeline.toml", "--to", "older"]).fine();
     add_file(&folder, 2);
-    fine(folder.run(&[]));
+    folder.run(&[]).fine();
     let from = |checkpoint: &str| folder.call(["run", "pipeline.toml", "--from", "older", "--checkpoint", checkpoint]);
-    refused(from(CHECKPOINT), 2, &["exists already, and --from begins a new one", "leave out --from"]);
-    refused(from("new"), 1, &["stands after epoch 2, and sink `rows` does not", "give the sink a new place"]);
+    from(CHECKPOINT).refused(2, &["exists already, and --from begins a new one", "leave out --from"]);
+    from("new").refused(1, &["stands after epoch 2, and sink `rows` does not", "give the sink a new place"]);
     assert_eq!(fs::read_dir(folder.path("new")).expect("it was begun").count(), 0);
-    refused(folder.call(["run", "pipeline.toml", "--checkpoint", "older"]), 2, &["is a savepoint", "--from older"]);
-    refused(
-        folder.call(["run", "pipeline.toml", "--from", "in", "--checkpoint", "new"]),
-        2,
-        &["no checkpoint in `in`"],
-    );
-    refused(folder.call(["savepoint", "pipeline.toml", "--to", "older"]), 2, &["never overwrites anything"]);
+    folder.call(["run", "pipeline.toml", "--checkpoint", "older"]).refused(2, &["is a savepoint", "--from older"]);
+    folder.call(["run", "pipeline.toml", "--from", "in", "--checkpoint", "new"]).refused(2, &["no checkpoint in `in`"]);
+    folder.call(["savepoint", "pipeline.toml", "--to", "older"]).refused(2, &["never overwrites anything"]);
 
     elsewhere(&folder);
-    fine(from("new"));
+    from("new").fine();
     assert_eq!(kept(&folder, "new"), kept(&folder, CHECKPOINT));
 }
 
@@ -187,10 +172,10 @@ fn a_start_from_a_savepoint_is_refused_where_rows_would_double() {
 #[test]
 fn sinks_may_go_on_with_a_savepoint() {
     let folder = readings(2);
-    fine(folder.call(["savepoint", CHECKPOINT, "--to", "last"]));
+    folder.call(["savepoint", CHECKPOINT, "--to", "last"]).fine();
     fs::remove_dir_all(folder.path(CHECKPOINT)).expect("it is lost");
     add_file(&folder, 2);
-    fine(folder.call(["run", "pipeline.toml", "--from", "last"]));
+    folder.call(["run", "pipeline.toml", "--from", "last"]).fine();
     assert_eq!(folder.output("rows").len(), 3 * 50);
 }
 
@@ -222,7 +207,7 @@ fn a_savepoint_of_a_running_pipeline_stands_between_two_epochs() {
             for name in ["one", "two", "three"] {
                 let asked = folder.call(["savepoint", "pipeline.toml", "--to", name]);
                 reported.fetch_add(1, Ordering::SeqCst);
-                fine(asked);
+                asked.fine();
             }
             // Two at once, for the same folder: one makes it, the other is told.
             let both = [(); 2].map(|()| folder.start(["savepoint", "pipeline.toml", "--to", "four"]));
@@ -249,7 +234,7 @@ fn a_savepoint_of_a_running_pipeline_stands_between_two_epochs() {
         offset.as_u64().or_else(|| offset.as_str()?.parse().ok()).expect("a number of rows")
     };
     let epochs = ["one", "two", "three", "four"].map(|name| {
-        fine(folder.call(["verify", name]));
+        folder.call(["verify", name]).fine();
         let (epoch, rows) = ticks(&folder, name);
         // The first line was taken before these were gathered.
         if epoch > 0 {
@@ -281,13 +266,13 @@ fn a_pipeline_that_is_killed_costs_no_savepoint() {
         // Some epochs are some milliseconds.
         (0..round * 6).for_each(|_| drop(running.stdout_line()));
         drop(running);
-        fine(asking.finish());
-        fine(folder.call(["verify", &name]));
+        asking.finish().fine();
+        folder.call(["verify", &name]).fine();
     }
     // What was under way when it was killed has left nothing that a start would stumble over, or keep.
     let running = ticking(&folder);
     running.interrupt();
-    fine(running.finish());
+    running.finish().fine();
     assert_eq!(leftovers(&folder.path(".tidemill/ticks")), [""; 0]);
 }
 
@@ -305,13 +290,13 @@ fn whoever_asks_may_be_killed() {
     }
     let asking = folder.start(["savepoint", "pipeline.toml", "--to", "last"]);
     running.interrupt();
-    fine(asking.finish());
-    fine(running.finish());
-    fine(folder.call(["verify", "last"]));
+    asking.finish().fine();
+    running.finish().fine();
+    folder.call(["verify", "last"]).fine();
     for round in 0..8 {
         let name = format!("round-{round}");
         if folder.path(&name).exists() {
-            fine(folder.call(["verify", &name]));
+            folder.call(["verify", &name]).fine();
         }
     }
 }
@@ -320,12 +305,12 @@ fn whoever_asks_may_be_killed() {
 #[test]
 fn verify_tells_a_whole_checkpoint_from_a_damaged_one() {
     let folder = readings(3);
-    fine(folder.call(["savepoint", "pipeline.toml", "--to", "saved"]));
-    let whole = fine(folder.call(["verify", "saved"])).stdout();
+    folder.call(["savepoint", "pipeline.toml", "--to", "saved"]).fine();
+    let whole = folder.call(["verify", "saved"]).fine().stdout();
     for words in ["is in order", "savepoint of `readings`", "epoch 3 of ", "stage `total`: rows 9, values 9, bytes "] {
         assert!(whole.contains(words), "`{words}` is not in: {whole}");
     }
-    refused(folder.call(["verify", "in"]), 2, &["no checkpoint in `in`"]);
+    folder.call(["verify", "in"]).refused(2, &["no checkpoint in `in`"]);
     let path = folder.path("saved/checkpoint.redb");
     let mut bytes = fs::read(&path).expect("it is there");
     // In the middle of a value: a column's name in an Arrow schema, and not where the layout tells of it.
@@ -334,10 +319,10 @@ fn verify_tells_a_whole_checkpoint_from_a_damaged_one() {
     bytes[place] ^= 1;
     fs::write(&path, bytes).expect("it can be written");
     let words = ["is damaged", "value `minutes/", "of table `state`: its checksum does not match", "--from SAVEPOINT"];
-    refused(folder.call(["verify", "saved"]), 1, &words);
-    refused(folder.call(["state", "saved"]), 1, &["is damaged"]);
+    folder.call(["verify", "saved"]).refused(1, &words);
+    folder.call(["state", "saved"]).refused(1, &["is damaged"]);
     let copied = folder.call(["savepoint", "saved", "--to", "copy"]);
-    refused(copied, 1, &["is damaged"]);
+    copied.refused(1, &["is damaged"]);
     assert!(!folder.path("copy").exists());
 }
 
@@ -345,7 +330,7 @@ fn verify_tells_a_whole_checkpoint_from_a_damaged_one() {
 #[test]
 fn state_is_shown_as_rows() {
     let folder = readings(2);
-    let shown = fine(folder.call(["state", "pipeline.toml", "total"])).stdout();
+    let shown = folder.call(["state", "pipeline.toml", "total"]).fine().stdout();
     let expected = "\
 total: 3 keys
   key   sensor: utf8
@@ -366,13 +351,9 @@ total: 3 keys
     assert_eq!((&minutes["name"], &minutes["keys"]), (&"minutes".into(), &3.into()));
     let first = serde_json::json!({"sensor": "s0", "window_start": "2026-01-31T08:01:00Z", "most[0]": 148});
     assert_eq!(minutes["rows"][0], first);
-    let limited = fine(folder.call(["state", "pipeline.toml", "minutes", "--limit", "1"])).stdout();
+    let limited = folder.call(["state", "pipeline.toml", "minutes", "--limit", "1"]).fine().stdout();
     assert!(limited.contains("s0") && !limited.contains("s1") && limited.contains("and 2 more"), "{limited}");
-    refused(
-        folder.call(["state", "pipeline.toml", "none"]),
-        2,
-        &["no state of `none`; there is of `total`, `minutes`"],
-    );
+    folder.call(["state", "pipeline.toml", "none"]).refused(2, &["no state of `none`; there is of `total`, `minutes`"]);
 }
 
 /// A part under a new name is recognised, and goes on with its state when it is told to; the same command line does no
@@ -384,33 +365,27 @@ fn a_renamed_part_goes_on_with_its_state() {
     let renamed = READINGS.replace("transforms.total", "transforms.sums").replace(r#"["total"]"#, r#"["sums"]"#);
     folder.write("pipeline.toml", renamed);
     add_file(&folder, 2);
-    refused(
-        folder.run(&[]),
-        1,
-        &["no part of this name", "`sums` is new and keeps the same", "--rename-state total=sums"],
-    );
+    folder
+        .run(&[])
+        .refused(1, &["no part of this name", "`sums` is new and keeps the same", "--rename-state total=sums"]);
     let run = |rename: &str| folder.call(["run", "pipeline.toml", "--rename-state", rename]);
-    refused(run("total=minutes"), 1, &["keeps something for `minutes` already"]);
-    refused(
-        run("totals=sums"),
-        1,
-        &["keeps nothing for `totals`; it has something for `total`, `minutes`, `readings`"],
-    );
-    refused(run("total=rows"), 1, &["no part `rows` that keeps state"]);
-    refused(run("total"), 2, &["write OLD=NEW"]);
+    run("total=minutes").refused(1, &["keeps something for `minutes` already"]);
+    run("totals=sums").refused(1, &["keeps nothing for `totals`; it has something for `total`, `minutes`, `readings`"]);
+    run("total=rows").refused(1, &["no part `rows` that keeps state"]);
+    run("total").refused(2, &["write OLD=NEW"]);
     assert_eq!(kept(&folder, CHECKPOINT), before, "a start that is refused changes nothing");
 
     let other = readings(3);
-    let went_on = fine(run("total=sums"));
+    let went_on = run("total=sums").fine();
     let totals = kept(&folder, CHECKPOINT);
     assert_eq!(totals[0]["name"], "sums");
     assert_eq!(totals[0]["rows"], kept(&other, CHECKPOINT)[0]["rows"]);
     assert!(last_table(&went_on).iter().any(|line| line.contains("| s0")), "{:?}", went_on.stdout);
-    fine(run("total=sums"));
+    run("total=sums").fine();
 
     let changed = READINGS.replace("transforms.total", "transforms.sums").replace(r#"["total"]"#, r#"["sums"]"#);
     other.write("pipeline.toml", changed.replace("avg(value)", "min(value)"));
     let other_layout = other.call(["run", "pipeline.toml", "--rename-state", "total=sums"]);
-    refused(other_layout, 1, &["the state is by key `sensor: utf8` for", "min(value)"]);
+    other_layout.refused(1, &["the state is by key `sensor: utf8` for", "min(value)"]);
     assert_eq!(kept(&other, CHECKPOINT)[0]["name"], "total");
 }

@@ -101,16 +101,6 @@ fn wait_for_total(running: &mut Running, total: usize) {
     panic!("the total never came to {total}");
 }
 
-/// Reads standard error until a line holds this.
-fn wait_for_message(running: &mut Running, text: &str) {
-    while let Some(line) = running.stderr_line() {
-        if line.contains(text) {
-            return;
-        }
-    }
-    panic!("nobody said {text:?}");
-}
-
 /// A plugin is changed, broken, and mended while lines come in. Each line is marked and counted once, the mark changes
 /// once for each good version, the total goes on over all of them, and the broken ones never run.
 #[test]
@@ -121,13 +111,13 @@ fn a_changed_plugin_is_swapped_without_a_lost_or_doubled_row() {
     wait_for_total(&mut running, 10);
 
     folder.write("plugin/src/lib.rs", marks_with("two"));
-    wait_for_message(&mut running, "swapped before epoch");
+    running.wait_for_message("swapped before epoch");
     feed(&folder, 2);
     wait_for_total(&mut running, 20);
 
     // One that does not build.
     folder.write("plugin/src/lib.rs", plugin("line.values"));
-    wait_for_message(&mut running, "refused");
+    running.wait_for_message("refused");
     feed(&folder, 3);
     wait_for_total(&mut running, 30);
 
@@ -136,12 +126,12 @@ fn a_changed_plugin_is_swapped_without_a_lost_or_doubled_row() {
         "plugin/src/lib.rs",
         marks_with("three").replace("Line<'a> {\n    value", "Line<'a> {\n    text").replace("line.value", "line.text"),
     );
-    wait_for_message(&mut running, "refused");
+    running.wait_for_message("refused");
     feed(&folder, 4);
     wait_for_total(&mut running, 40);
 
     folder.write("plugin/src/lib.rs", marks_with("four"));
-    wait_for_message(&mut running, "swapped before epoch");
+    running.wait_for_message("swapped before epoch");
     feed(&folder, 5);
     wait_for_total(&mut running, 50);
 

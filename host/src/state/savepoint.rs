@@ -36,7 +36,20 @@ pub struct Description {
     pub made_at: String,
 }
 
+/// A description as it is written.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    #[serde(flatten)]
+    description: Description,
+    /// The CRC-32 of the description by itself, so that `verify` finds what has changed in it too.
+    checksum: u32,
+}
+
 impl Description {
+    fn checksum(&self) -> u32 {
+        crc32fast::hash(&serde_json::to_vec(self).expect("text and a number can be written as JSON"))
+    }
+
     /// The description of the savepoint in this folder; none when there is no savepoint.
     pub fn read(dir: &Path) -> Result<Option<Self>, CheckpointError> {
         let path = dir.join(DESCRIPTION);
@@ -47,7 +60,11 @@ impl Description {
             }
             Err(error) => return Err(unreadable(&path, &error)),
         };
-        serde_json::from_slice(&text).map(Some).map_err(|error| unreadable(&path, &error))
+        let sealed: Sealed = serde_json::from_slice(&text).map_err(|error| unreadable(&path, &error))?;
+        match sealed.description.checksum() == sealed.checksum {
+            true => Ok(Some(sealed.description)),
+            false => Err(unreadable(&path, &"its checksum does not match")),
+        }
     }
 }
 
@@ -144,7 +161,8 @@ fn make(
             made_at: now.to_string(),
         };
         let mut file = File::create_new(folder.path().join(DESCRIPTION))?;
-        let text = serde_json::to_string(&description).expect("text and a number can be written as JSON");
+        let sealed = Sealed { checksum: description.checksum(), description: description.clone() };
+        let text = serde_json::to_string(&sealed).expect("text and numbers can be written as JSON");
         file.write_all(format!("{text}\n").as_bytes())?;
         file.sync_all()?;
         file::sync_folder(folder.path())?;

@@ -85,7 +85,9 @@ impl Lines {
         while !self.finished {
             let within = self.position < self.end;
             let old = bytes.len();
-            self.read_at_most(if within { self.sizes.chunk } else { self.sizes.seek }, &mut bytes)?;
+            // As much again as there is of a long line, so that it is not moved at every step; no more than it may have.
+            let of_line = old.min((self.max_line_bytes + 2).saturating_sub(old)) as u64;
+            self.read_at_most(of_line.max(if within { self.sizes.chunk } else { self.sizes.seek }), &mut bytes)?;
             if let Some(length) = self.whole_lines(&mut bytes, old, within) {
                 self.carry = bytes[length..].to_vec();
                 bytes.truncate(length);

@@ -207,6 +207,26 @@ fn a_flipped_bit_is_found() {
     assert!(flip_all(killed.path(), lots) > 30);
 }
 
+/// What a savepoint says of itself is checked too: no bit of it can flip without a word.
+#[test]
+fn a_flipped_bit_of_the_description_is_found() {
+    let (dir, place) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    drop(filled(dir.path()));
+    let to = place.path().join("kept");
+    let made_at = ProcessingTime::from_micros(1_800_000_000_000_000);
+    let description = Saved::open(dir.path()).unwrap().savepoint("counts", made_at, &to).unwrap();
+    assert_eq!(Description::read(&to).unwrap(), Some(description));
+    assert_eq!(verdict(&to).damage, []);
+    let path = to.join("savepoint.json");
+    let whole = fs::read(&path).unwrap();
+    for bit in 0..8 * whole.len() {
+        flip(&path, &whole, bit);
+        assert!(Description::read(&to).is_err(), "bit {} of byte {} went unnoticed", bit % 8, bit / 8);
+    }
+    let places: Vec<String> = verdict(&to).damage.into_iter().map(|damage| damage.place).collect();
+    assert_eq!(places, ["the description"]);
+}
+
 /// Each damaged value is named, and the others are still counted.
 #[test]
 fn damage_is_named() {
