@@ -14,7 +14,7 @@ use std::{
 use support::{
     bytes_in, empty_folder, now,
     pipeline::{environment, loader, prepare, start},
-    print_peak_memory, scaled,
+    print_peak_memory, room_in, scaled,
 };
 use tempfile::TempDir;
 use tidemill::{
@@ -57,7 +57,7 @@ fn many_keys(loader: &dyn PluginLoader, keys: usize) {
     let loading = started.elapsed();
     let few = total.median(scaled(100_000));
     let many = total.median(scaled(1_000_000));
-    let on_disk = bytes_in(total.checkpoint.path());
+    let on_disk = room_in(total.checkpoint.path());
     let opening = total.reopen(loader);
     let epoch = |(epoch, commit): (f64, f64)| format!("{epoch:>6.0} ms ({commit:>5.0} ms)");
     println!(
@@ -79,13 +79,15 @@ fn many_epochs(loader: &dyn PluginLoader, keys: usize, changed: usize, epochs: u
     let (mut most, mut next, started) = (0, 10, now());
     for epoch in 1..=epochs {
         total.change(changed);
-        let on_disk = bytes_in(total.checkpoint.path());
+        let on_disk = room_in(total.checkpoint.path());
         most = most.max(on_disk);
         if epoch == next || epoch == epochs {
             let (now, most) = (megabytes(on_disk as usize), megabytes(most as usize));
             let each = started.elapsed().as_secs_f64() * 1000.0 / epoch as f64;
+            let length = megabytes(bytes_in(total.checkpoint.path()) as usize);
             println!(
-                "  after {epoch:>6} epochs {now:>7.0} MB   at most {most:>7.0} MB, {:>5.2} times live state   {each:>6.2} ms an epoch",
+                "  after {epoch:>6} epochs {now:>7.0} MB   at most {most:>7.0} MB, {:>5.2} times live state   {length:>7.0} MB long   \
+                 {each:>6.2} ms an epoch",
                 most / live
             );
             next *= 10;

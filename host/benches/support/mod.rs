@@ -14,6 +14,7 @@ pub(crate) mod text;
 
 use std::{
     env, fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -71,6 +72,11 @@ pub(crate) fn files_in(folder: &Path) -> Vec<PathBuf> {
 /// The bytes of all files of a folder.
 pub(crate) fn bytes_in(folder: &Path) -> u64 {
     files_in(folder).iter().map(|file| file.metadata().expect("a file").len()).sum()
+}
+
+/// How much of the disk these files take: less than their bytes where a file has holes.
+pub(crate) fn room_in(folder: &Path) -> u64 {
+    files_in(folder).iter().map(|file| file.metadata().expect("a file").blocks() * 512).sum()
 }
 
 /// The time, for measuring.
