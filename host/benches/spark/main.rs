@@ -1,8 +1,8 @@
 //! Tidemill's part of the comparison with Spark, for `compare.py` beside this file, which builds and calls it:
 //!
 //! - `generate` makes the input and prints where it is, as JSON;
-//! - `run PIPELINE OUTPUT [KEY=VALUE ...]` runs a pipeline once in this process, so that its peak of memory is known, prints
-//!   figures as JSON, and then leaves the rows of its memory sink in the folder `OUTPUT` as CSV.
+//! - `run PIPELINE OUTPUT [KEY=VALUE ...]` runs a pipeline once in this process, so that its peak of memory is known,
+//!   prints figures as JSON, and then leaves the rows of its memory sink in the folder `OUTPUT` as CSV.
 
 #[path = "../support/mod.rs"]
 mod support;

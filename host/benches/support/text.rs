@@ -1,5 +1,5 @@
-//! Text to count words of: words with English-like lengths, the frequent ones frequent as in Zipf's law, in lines of about
-//! 80 characters.
+//! Text to count words of: words with English-like lengths, the frequent ones frequent as in Zipf's law, in lines of
+//! about 80 characters.
 
 use std::{
     fs::File,

@@ -68,7 +68,8 @@ pub struct EventTimes {
     pub leads: Vec<(PartName, BTreeMap<String, Lead>)>,
 }
 
-/// The layout of a keyed stage's state: what its columns are, and in words that compare and can be shown, what they mean.
+/// The layout of a keyed stage's state: what its columns are, and in words that compare and can be shown, what they
+/// mean.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateLayout {
     /// What a stored row is.

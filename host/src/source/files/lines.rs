@@ -16,9 +16,9 @@ use super::{line::EXCERPT_BYTES, planned::PlannedFile};
 /// How much is read at once.
 #[derive(Clone, Copy)]
 pub(super) struct ReadSizes {
-    /// For lines to hand out: about a batch. Large enough to pay for a call into a plugin; small enough that what is made
-    /// of it until it is folded, some five times as much in copies, columns and numbers of groups, about fits into the
-    /// cache that a core has for itself. Workers that share the memory are then in each other's way the less.
+    /// For lines to hand out: about a batch. Large enough to pay for a call into a plugin; small enough that what is
+    /// made of it until it is folded, some five times as much in copies, columns and numbers of groups, about fits into
+    /// the cache that a core has for itself. Workers that share the memory are then in each other's way the less.
     pub(super) chunk: u64,
     /// Where only the next line end is wanted.
     pub(super) seek: u64,
@@ -85,7 +85,8 @@ impl Lines {
         while !self.finished {
             let within = self.position < self.end;
             let old = bytes.len();
-            // As much again as there is of a long line, so that it is not moved at every step; no more than it may have.
+            // As much again as there is of a long line, so that it is not moved at every step; no more than it may
+            // have.
             let of_line = old.min((self.max_line_bytes + 2).saturating_sub(old)) as u64;
             self.read_at_most(of_line.max(if within { self.sizes.chunk } else { self.sizes.seek }), &mut bytes)?;
             if let Some(length) = self.whole_lines(&mut bytes, old, within) {

@@ -46,8 +46,8 @@ impl Script {
         self.pipeline.remembers || self.pipeline.delays().iter().flatten().count() <= 1
     }
 
-    /// A lost commit ends the process, so a start must follow. And what is due by the clock at once must not get rows in every
-    /// epoch: there would always be another one.
+    /// A lost commit ends the process, so a start must follow. And what is due by the clock at once must not get rows
+    /// in every epoch: there would always be another one.
     pub(super) fn mend(&mut self) {
         let mut always = false;
         for stage in &mut self.pipeline.stages {
