@@ -13,7 +13,7 @@ mod seen;
 mod split;
 mod text;
 
-use std::{collections::VecDeque, path::PathBuf, sync::Arc};
+use std::{collections::VecDeque, path::PathBuf};
 
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
@@ -162,8 +162,7 @@ impl Source for Files {
         let files = planned::decode(&range.detail)?;
         self.take_up(&files, files_so_far(&range.end)?);
         let max_line_bytes = self.settings.max_line_bytes.min(line::LONGEST_LINE);
-        let split = |file: PlannedFile| split::pieces(Arc::new(file), self.format.clone(), max_line_bytes);
-        Ok(files.into_iter().flat_map(split).collect())
+        Ok(split::pieces(files, &self.format, max_line_bytes))
     }
 
     fn acknowledge(&mut self, _: &Range) -> Result<(), SourceError> {

@@ -20,8 +20,13 @@ use super::{
 /// About how large a piece is, whatever the number of workers: large enough that opening a file and finding the first
 /// line cost nothing, small enough that a few files keep all workers busy. A file is cut into pieces of one size, of up
 /// to half as much again: a small rest would be a task of its own, with a plugin instance and partial results that are
-/// merged.
+/// merged. Where files are cut depends on the range alone, so that results do not depend on the workers.
 const PIECE_BYTES: u64 = 8 << 20;
+
+/// The end of a range is cut smaller: workers that are not equally fast then finish at about the same time, and there is
+/// work for several in a small epoch too.
+const LAST_BYTES: u64 = 8 << 20;
+const LAST_PIECE_BYTES: u64 = 4 << 20;
 
 /// How lines become rows.
 #[derive(Clone)]
@@ -32,29 +37,35 @@ pub(super) enum Format {
     Json(SchemaRef),
 }
 
-/// The pieces of a file, in order.
-pub(super) fn pieces(
-    file: Arc<PlannedFile>,
-    format: Format,
-    max_line_bytes: usize,
-) -> impl Iterator<Item = Box<dyn Split>> {
-    cut(file, format, max_line_bytes, PIECE_BYTES, ReadSizes::DEFAULT).map(|piece| Box::new(piece) as Box<dyn Split>)
+/// The pieces of these files, in order.
+pub(super) fn pieces(files: Vec<PlannedFile>, format: &Format, max_line_bytes: usize) -> Vec<Box<dyn Split>> {
+    let mut left: u64 = files.iter().map(|file| file.size).sum();
+    let mut pieces: Vec<Box<dyn Split>> = Vec::new();
+    for file in files {
+        let file = Arc::new(file);
+        for bytes in cut(file.size, left) {
+            let (file, format) = (Arc::clone(&file), format.clone());
+            pieces.push(Box::new(Piece { file, bytes, format, max_line_bytes, sizes: ReadSizes::DEFAULT }));
+        }
+        left -= file.size;
+    }
+    pieces
 }
 
-fn cut(
-    file: Arc<PlannedFile>,
-    format: Format,
-    max_line_bytes: usize,
-    piece_bytes: u64,
-    sizes: ReadSizes,
-) -> impl Iterator<Item = Piece> {
-    let size = file.size;
+/// Where a file of this size is cut, when so much of the range is left with it.
+fn cut(size: u64, left: u64) -> impl Iterator<Item = Range<u64>> {
+    let before_the_last = left.saturating_sub(LAST_BYTES).min(size);
+    // Not for a scrap.
+    let large = if before_the_last < PIECE_BYTES / 2 { 0 } else { before_the_last };
+    evenly(0..large, PIECE_BYTES).chain(evenly(large..size, LAST_PIECE_BYTES))
+}
+
+/// Pieces of one size, near this one.
+fn evenly(bytes: Range<u64>, piece_bytes: u64) -> impl Iterator<Item = Range<u64>> {
+    let size = bytes.end - bytes.start;
     let pieces = ((size + piece_bytes / 2) / piece_bytes).max(1);
     let step = size.div_ceil(pieces).max(1);
-    (0..size).step_by(step as usize).map(move |start| {
-        let bytes = start..size.min(start + step);
-        Piece { file: file.clone(), bytes, format: format.clone(), max_line_bytes, sizes }
-    })
+    bytes.clone().step_by(step as usize).map(move |start| start..bytes.end.min(start + step))
 }
 
 struct Piece {

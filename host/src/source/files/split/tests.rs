@@ -25,10 +25,14 @@ fn case(content: &[u8]) -> Case {
 impl Case {
     fn read(&self, max_line_bytes: usize, piece_bytes: u64, sizes: ReadSizes) -> Collected {
         let mut collected = Collected::default();
-        for piece in cut(self.file.clone(), Format::Text, max_line_bytes, piece_bytes, sizes) {
-            Box::new(piece).read(&mut collected).unwrap();
+        for bytes in evenly(0..self.file.size, piece_bytes) {
+            self.piece(bytes, max_line_bytes, sizes).read(&mut collected).unwrap();
         }
         collected
+    }
+
+    fn piece(&self, bytes: Range<u64>, max_line_bytes: usize, sizes: ReadSizes) -> Box<Piece> {
+        Box::new(Piece { file: self.file.clone(), bytes, format: Format::Text, max_line_bytes, sizes })
     }
 }
 
@@ -120,6 +124,30 @@ fn a_line_many_pieces_long_is_one_bad_row() {
     assert!(bad.error.contains("max_line_bytes = 100000"), "{}", bad.error);
 }
 
+/// All of a range is cut, and the end of it smaller. A scrap is not worth a piece.
+#[test]
+fn the_end_of_a_range_is_cut_smaller() {
+    const MIB: u64 = 1 << 20;
+    let sizes = |files: &[u64]| {
+        let mut left: u64 = files.iter().sum();
+        let mut sizes = Vec::new();
+        for &size in files {
+            let pieces: Vec<Range<u64>> = cut(size, left).collect();
+            assert_eq!(pieces.first().map_or(0, |first| first.start), 0, "{pieces:?}");
+            assert!(pieces.windows(2).all(|pair| pair[0].end == pair[1].start), "{pieces:?}");
+            assert_eq!(pieces.last().map_or(0, |last| last.end), size, "{pieces:?}");
+            sizes.push(pieces.iter().map(|piece| (piece.end - piece.start) / MIB).collect::<Vec<_>>());
+            left -= size;
+        }
+        sizes
+    };
+    assert_eq!(sizes(&[32 * MIB, 8 * MIB]), [vec![8; 4], vec![4; 2]]);
+    assert_eq!(sizes(&[24 * MIB]), [[8, 8, 4, 4]]);
+    assert_eq!(sizes(&[12 * MIB]), [[4; 3]]);
+    assert_eq!(sizes(&[22 * MIB, 0, 2 * MIB]), [vec![8, 8, 3, 3], vec![], vec![2]]);
+    assert_eq!(sizes(&[100]), [[0]]);
+}
+
 /// A place must lead to the line: by number where the lines before it were counted, by byte elsewhere.
 #[test]
 fn places_of_bad_rows() {
@@ -143,7 +171,6 @@ fn batches_are_bounded() {
     assert_eq!(sizes, [line::BATCH_ROWS, line::BATCH_ROWS, 40_000 - 2 * line::BATCH_ROWS]);
 
     let mut collected = Collected { enough: Some(1), ..Collected::default() };
-    let piece = pieces(case.file.clone(), Format::Text, MAX).next().unwrap();
-    piece.read(&mut collected).unwrap();
+    case.piece(0..case.file.size, MAX, ReadSizes::DEFAULT).read(&mut collected).unwrap();
     assert_eq!(collected.batches.len(), 1);
 }
