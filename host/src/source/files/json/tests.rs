@@ -1,6 +1,6 @@
 //! What goes into which column, and what is said of what does not.
 
-use std::{fs, sync::Arc};
+use std::fs;
 
 use arrow::{
     array::{AsArray, RecordBatch},
@@ -19,9 +19,9 @@ pub(super) fn read(schema: SchemaRef, content: &[u8]) -> Collected {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("in.json");
     fs::write(&path, content).unwrap();
-    let file = Arc::new(PlannedFile::observe(&path).unwrap().unwrap());
+    let file = PlannedFile::observe(&path).unwrap().unwrap();
     let mut collected = Collected::default();
-    for piece in pieces(file, Format::Json(schema), 1 << 20) {
+    for piece in pieces(vec![file], &Format::Json(schema), 1 << 20) {
         piece.read(&mut collected).unwrap();
     }
     collected
