@@ -56,7 +56,7 @@ impl Script {
                     update.keyed = Keyed::SumSoFar
                 }
                 Stage::Update(update) => always |= update.visits_all,
-                Stage::Group(group) => always |= group.is_global(),
+                Stage::Group(group) => always |= group.is_global() || matches!(group.extent, Extent::Epochs { .. }),
                 _ => {}
             }
         }
