@@ -73,13 +73,19 @@ impl Script {
         let mut model = Model::new(&self.pipeline);
         let has_watermark = self.pipeline.delays().iter().any(Option::is_some);
         let in_seconds = |micros: i64| has_watermark.then_some(micros as f64 / 1_000_000.0);
-        // Late rows are counted group by group in each task, and the buckets of a join are tasks.
-        let windows_behind_a_join = |stages: &[Stage]| {
-            let is_windowed = |stage: &Stage| matches!(stage, Stage::Group(group) if group.is_windowed());
-            matches!(stages[0], Stage::Join(_)) && stages[1..].iter().any(is_windowed)
+        // Late rows are counted group by group in each task, and the buckets of a join are tasks: a group that is in
+        // several of them counts as often, unless it has the key of the join.
+        let counts_twice = |stages: &[Stage]| {
+            let Stage::Join(join) = &stages[0] else { return false };
+            stages[1..].iter().enumerate().any(|(at, stage)| match stage {
+                Stage::Group(group) if group.is_windowed() => {
+                    at > 0 || !join.on.iter().all(|(left, _)| group.by.contains(left))
+                }
+                _ => false,
+            })
         };
         let stages = &self.pipeline.stages;
-        let counts_late = !(0..stages.len()).any(|at| windows_behind_a_join(&stages[at..]));
+        let counts_late = !(0..stages.len()).any(|at| counts_twice(&stages[at..]));
         let mut workers = setting.workers.iter().copied().cycle();
         let mut case = Case {
             id,
