@@ -66,7 +66,8 @@ fn within(section: &mut Section<'_, '_>) -> Option<Spanned<Within>> {
 
 /// `"10m"`, `"-10m"` for at least that much the other way, `"<10m"` for less than that, or `"unbounded"`.
 fn bound(section: &mut Section<'_, '_>, key: &'static str) -> Option<Option<Bound>> {
-    let accepted = r#"such as "10m", "<10m" for less than that, or "unbounded""#;
+    let accepted =
+        r#"such as "10m", "<10m" for less than that, "-10m" for at least that much the other way, or "unbounded""#;
     let text = section.string_that(key, "a bound in time", accepted, |text| parse_bound(text).is_some())?;
     parse_bound(&text.value)
 }
