@@ -1,33 +1,30 @@
-//! A state per key that a function of a plugin carries from epoch to epoch, with timers and a time to live.
+//! A state per key that a function of a plugin carries from epoch to epoch, with timers and a time to live. `calling` has
+//! the calls, `timers` how timers are stored.
+
+mod calling;
+mod timers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ops::Range,
     sync::Arc,
 };
 
 use arrow::{
-    array::{
-        Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Int32Array, RecordBatch, TimestampMicrosecondArray,
-        UInt32Array,
-    },
-    compute::{concat_batches, filter_record_batch, take_record_batch},
+    array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Int32Array, RecordBatch, TimestampMicrosecondArray},
+    compute::{concat_batches, filter_record_batch},
     datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, TimestampMicrosecondType},
 };
-use serde::{Deserialize, Serialize};
 
+pub(in crate::operator) use timers::decode_timers;
+
+use self::{calling::Brought, timers::encode_timers};
 use super::{Bucket, Done, Work, rows::batch};
 use crate::{
-    manifest::BadRows,
     model::{EventTime, ProcessingTime, Watermark, timestamp_type},
-    operator::{Failure, PluginCalls, calls::Stops, fold::binary, key_table::KeyTable, pieces::pieces},
+    operator::{Failure, PluginCalls, fold::binary, key_table::KeyTable},
     plan::{Barrier, Update},
-    ports::{CallError, GroupTimer, KeyedOutcome, KeyedWork, Timer},
+    ports::{GroupTimer, KeyedOutcome, Timer},
 };
-
-/// A call is for at most so many keys: enough that calls cost nothing beside their work, few enough that the states
-/// which cross the boundary stay far below a plugin's memory.
-const KEYS_PER_CALL: usize = 4096;
 
 /// The states of one bucket.
 pub(super) struct UpdateBucket {
@@ -49,45 +46,6 @@ struct Kept {
     expires: Option<ProcessingTime>,
     timers: BTreeSet<Timer>,
 }
-
-/// A timer as it is stored.
-#[derive(Serialize, Deserialize)]
-enum StoredTimer {
-    Event(EventTime),
-    Processing(ProcessingTime),
-}
-
-/// What an epoch brings for the keys of the bucket.
-struct Brought {
-    /// Key columns, then the function's columns.
-    rows: RecordBatch,
-    /// The keys to call the function for, in an order that does not depend on what has been here before.
-    keys: Vec<usize>,
-    /// The timers of each that are due.
-    due: BTreeMap<usize, Vec<Timer>>,
-}
-
-/// Keys to call the function for, and their rows in the order of the keys, each with the place of its key.
-struct Piece {
-    keys: Range<usize>,
-    rows: Vec<(usize, u32)>,
-}
-
-impl Piece {
-    /// Puts both halves where the next piece is taken from, the first on top; what has one key stays whole.
-    fn halve_into(mut self, todo: &mut Vec<Piece>) {
-        let middle = self.keys.start + self.keys.len() / 2;
-        if middle > self.keys.start {
-            let later = self.rows.split_off(self.rows.partition_point(|(place, _)| *place < middle));
-            todo.push(Piece { keys: middle..self.keys.end, rows: later });
-            self.keys.end = middle;
-        }
-        todo.push(self);
-    }
-}
-
-/// Takes the outcome of a call for some keys.
-type Took<'a> = dyn FnMut(&mut UpdateBucket, &[usize], KeyedOutcome) + 'a;
 
 /// The key columns, the state and the version of the function that left it, when it goes by itself, and its timers.
 pub(in crate::operator) fn stored_schema(update: &Update) -> SchemaRef {
@@ -182,129 +140,6 @@ impl UpdateBucket {
         by_key
     }
 
-    /// Brings states to the version of the function that runs.
-    fn migrate(&mut self, calls: &mut PluginCalls, keys: &[usize]) -> Result<(), Failure> {
-        let mut older: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-        for &key in keys.iter().filter(|&&key| self.kept(key).state.is_some()) {
-            match self.kept(key).version {
-                version if version == self.update.version => {}
-                version if version < self.update.version => older.entry(version).or_default().push(key),
-                version => {
-                    return Err(Failure::BadRow(format!(
-                        "{} is at version {} of its state, but the checkpoint holds states of version {version}; put the newer \
-                         plugin back",
-                        self.update.call.label, self.update.version
-                    )));
-                }
-            }
-        }
-        for (version, keys) in older {
-            let length = |&key: &usize| self.kept(key).state.as_ref().map_or(0, |state| state.len());
-            for piece in pieces(keys.iter().map(length)) {
-                let keys = &keys[piece];
-                let states = binary(keys.iter().map(|&key| &self.kept(key).state));
-                let call = &self.update.call;
-                let states = calls.instance(call.plugin).migrate(call.used, version, &states)?;
-                for (row, &key) in keys.iter().enumerate() {
-                    let kept = self.kept[key].as_mut().expect("a key with a state");
-                    (kept.state, kept.version) = (Some(states.value(row).into()), self.update.version);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Calls the function for some keys with their rows and timers.
-    fn call(
-        &self,
-        calls: &mut PluginCalls,
-        work: &Work<'_>,
-        brought: &Brought,
-        piece: &Piece,
-    ) -> Result<Result<KeyedOutcome, CallError>, Failure> {
-        let keys = &brought.keys[piece.keys.clone()];
-        let key_schema = Arc::clone(&self.update.keys.schema);
-        let key_rows = batch(&key_schema, self.table.keys(keys)?, keys.len())?;
-        let picked: UInt32Array = piece.rows.iter().map(|(_, row)| *row).collect();
-        let own: Vec<usize> = (self.key_columns()..brought.rows.num_columns()).collect();
-        let input = take_record_batch(&brought.rows.project(&own)?, &picked)?;
-        let input = batch(&self.update.call.arguments.schema, input.columns().to_vec(), picked.len())?;
-        let groups: Vec<u32> = piece.rows.iter().map(|(place, _)| (place - piece.keys.start) as u32).collect();
-        let mut expired = Vec::new();
-        for (group, key) in keys.iter().enumerate() {
-            let due = brought.due.get(key).into_iter().flatten();
-            expired.extend(due.map(|timer| GroupTimer { group: group as u32, timer: *timer }));
-        }
-        let closed = work.watermarks.closed;
-        let keyed = KeyedWork {
-            keys: &key_rows,
-            states: &binary(keys.iter().map(|&key| &self.kept(key).state)),
-            groups: &groups,
-            input: &input,
-            watermark: (self.update.time.is_some() && closed > Watermark::START).then(|| closed.time()),
-            expired: &expired,
-        };
-        let call = &self.update.call;
-        Ok(calls.instance(call.plugin).update(call.used, &keyed))
-    }
-
-    /// Calls the function for all keys. A row it refuses is set aside; keys that stop it are found by halving, and
-    /// lose their rows of this epoch, not their states.
-    fn call_all(
-        &mut self,
-        calls: &mut PluginCalls,
-        work: &Work<'_>,
-        brought: &Brought,
-        rows: Vec<(usize, u32)>,
-        took: &mut Took<'_>,
-    ) -> Result<(), Failure> {
-        let mut todo: Vec<Piece> = Vec::new();
-        let mut rows = rows.as_slice();
-        for start in (0..brought.keys.len()).step_by(KEYS_PER_CALL) {
-            let keys = start..(start + KEYS_PER_CALL).min(brought.keys.len());
-            let (own, others) = rows.split_at(rows.partition_point(|(place, _)| *place < keys.end));
-            todo.push(Piece { keys, rows: own.to_vec() });
-            rows = others;
-        }
-        todo.reverse();
-        let mut stops = Stops::default();
-        while let Some(mut piece) = todo.pop() {
-            let error = match self.call(calls, work, brought, &piece)? {
-                Ok(outcome) => {
-                    took(self, &brought.keys[piece.keys.clone()], outcome);
-                    continue;
-                }
-                Err(error) => error,
-            };
-            let call = self.update.call.clone();
-            match error {
-                CallError::Row { row, message } if row < piece.rows.len() => {
-                    let (_, row) = piece.rows.remove(row);
-                    calls.set_aside(&call, &brought.rows, row as usize, message)?;
-                    // One that refuses a row may refuse the next; called with all of them each time, many would cost
-                    // their square.
-                    piece.halve_into(&mut todo);
-                }
-                CallError::Contract(_) => return Err(error.into()),
-                _ if piece.keys.len() > 1 && calls.bad_rows() == BadRows::SetAside => {
-                    stops.note(&error)?;
-                    piece.halve_into(&mut todo);
-                }
-                _ if piece.keys.len() == 1 && !piece.rows.is_empty() => {
-                    for (_, row) in piece.rows.drain(..) {
-                        calls.set_aside(&call, &brought.rows, row as usize, error.to_string())?;
-                    }
-                    // Its timers have still to be heard.
-                    if brought.due.contains_key(&brought.keys[piece.keys.start]) {
-                        todo.push(piece);
-                    }
-                }
-                _ => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
     /// Rows of the function, less those that are late: whatever comes behind would drop them without a word.
     fn in_time(
         &self,
@@ -343,25 +178,6 @@ impl UpdateBucket {
         ]);
         Ok(batch(&self.stored, columns, keys.len())?)
     }
-}
-
-fn encode_timers(timers: &BTreeSet<Timer>) -> Option<Box<[u8]>> {
-    let stored = timers.iter().map(|timer| match *timer {
-        Timer::EventTime(at) => StoredTimer::Event(at),
-        Timer::ProcessingTime(at) => StoredTimer::Processing(at),
-    });
-    let stored: Vec<StoredTimer> = stored.collect();
-    (!stored.is_empty()).then(|| postcard::to_stdvec(&stored).expect("numbers can be encoded").into())
-}
-
-/// The timers in a stored row.
-pub(in crate::operator) fn decode_timers(stored: &[u8]) -> Result<Vec<Timer>, postcard::Error> {
-    let stored: Vec<StoredTimer> = postcard::from_bytes(stored)?;
-    let timer = |timer| match timer {
-        StoredTimer::Event(at) => Timer::EventTime(at),
-        StoredTimer::Processing(at) => Timer::ProcessingTime(at),
-    };
-    Ok(stored.into_iter().map(timer).collect())
 }
 
 impl Bucket for UpdateBucket {
